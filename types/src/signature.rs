@@ -1,0 +1,235 @@
+//! The one rule by which the protocol checks signatures: ZIP-215, single and in batches.
+//!
+//! A signature (R, S) of a message M under a key A is valid when A and R decode to points of the
+//! curve (y modulo p, either sign for x = 0), S is below the group's order, and
+//! `8 S B = 8 R + 8 k A` with `k = SHA-512(R, A, M)` over the bytes as they were sent.
+//!
+//! Ed25519 checks that disagree on crafted keys split chains: a node that batches would accept a
+//! block that its neighbour, which doesn't, refuses. The factor 8 is what makes one signature and a
+//! batch of them agree for *every* input, so nothing else in this workspace checks a signature.
+//!
+//! Everything here is public data and takes variable time.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+
+use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::VartimeMultiscalarMul;
+use sha2::{Digest, Sha512};
+use thiserror::Error;
+
+use crate::hash::{Domain, Hash, Words};
+use crate::key::{PublicKey, Signature, VerifyingKey, decompress};
+
+/// Checks one signature of a digest.
+///
+/// # Errors
+///
+/// [`SignatureError`] when the rule of the [module](self) is broken.
+pub fn verify(
+    key: &VerifyingKey,
+    digest: &Hash,
+    signature: &Signature,
+) -> Result<(), SignatureError> {
+    Equation::new(key, digest, signature)?.check()
+}
+
+/// Checks many signatures, each of a digest of its own, for about half the time per signature. It
+/// accepts exactly when [`verify`] accepts every one; a batch without signatures is valid.
+///
+/// Signatures of one key share its part of the work: give each the same bytes of the key.
+///
+/// # Errors
+///
+/// [`BatchError`] names every signature that [`verify`] refuses. They are found one by one, since
+/// bisecting costs more than that as soon as a sender spoils several signatures: beyond the batch
+/// itself, the work is at most one single check per signature, whatever was sent.
+///
+/// ```
+/// use pocket_types::hash::Domain;
+/// use pocket_types::key::{SecretKey, VerifyingKey};
+/// use pocket_types::signature::verify_batch;
+///
+/// let secrets = [SecretKey::from_seed([1; 32]), SecretKey::from_seed([2; 32])];
+/// let keys = [
+///     VerifyingKey::new(secrets[0].public_key())?,
+///     VerifyingKey::new(secrets[1].public_key())?,
+/// ];
+/// let digest = Domain::custom("example.org v1 vote").hash(b"yes");
+/// let mut batch = [
+///     (&keys[0], digest, secrets[0].sign(&digest)),
+///     (&keys[1], digest, secrets[1].sign(&digest)),
+/// ];
+/// assert_eq!(verify_batch(&batch), Ok(()));
+///
+/// batch[1].2 = batch[0].2;
+/// let refused = verify_batch(&batch).unwrap_err();
+/// assert_eq!(refused.indices().collect::<Vec<_>>(), [1]);
+/// # Ok::<(), pocket_types::key::KeyError>(())
+/// ```
+pub fn verify_batch(items: &[(&VerifyingKey, Hash, Signature)]) -> Result<(), BatchError> {
+    let mut equations = Vec::with_capacity(items.len());
+    let mut refused = Vec::new();
+    for (index, (key, digest, signature)) in items.iter().enumerate() {
+        match Equation::new(key, digest, signature) {
+            Ok(equation) => equations.push((index, equation)),
+            Err(reason) => refused.push((index, reason)),
+        }
+    }
+    if !combination_holds(&equations, || coefficients(items)) {
+        for (index, equation) in &equations {
+            if let Err(reason) = equation.check() {
+                refused.push((*index, reason));
+            }
+        }
+        refused.sort_unstable_by_key(|(index, _)| *index);
+    }
+    if refused.is_empty() { Ok(()) } else { Err(BatchError { refused, checked: items.len() }) }
+}
+
+/// Why a signature is refused. Whoever sent it is at fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// The first half is not a point of the curve.
+    #[error("the R of signature {0} is not a point of the curve")]
+    PointNotOnCurve(Signature),
+    /// The second half is not below the group's order, so it would be one of several spellings.
+    #[error("the S of signature {0} is not below the order of the group")]
+    ScalarTooLarge(Signature),
+    /// Well-formed, but not this key's signature of this digest.
+    #[error("signature {signature} is not by key {key} over this digest")]
+    Mismatch {
+        /// The key that should have signed.
+        key: PublicKey,
+        /// The signature received.
+        signature: Signature,
+    },
+}
+
+/// The signatures of a batch that are invalid: all of them, and no others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BatchError {
+    /// In increasing order of the index; never empty.
+    refused: Vec<(usize, SignatureError)>,
+    checked: usize,
+}
+
+impl BatchError {
+    /// Positions in the batch of the invalid signatures, in increasing order.
+    pub fn indices(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
+        self.refused.iter().map(|(index, _)| *index)
+    }
+
+    /// Positions with the reason for each, in increasing order.
+    pub fn refused(&self) -> &[(usize, SignatureError)] {
+        &self.refused
+    }
+}
+
+impl fmt::Display for BatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} signatures refused", self.refused.len(), self.checked)?;
+        match self.refused.first() {
+            Some((index, reason)) => write!(f, ", the first at {index}: {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl core::error::Error for BatchError {}
+
+/// `8 S B = 8 R + 8 k A`, decoded.
+struct Equation<'a> {
+    key: &'a VerifyingKey,
+    signature: &'a Signature,
+    minus_r: EdwardsPoint,
+    s: Scalar,
+    k: Scalar,
+}
+
+impl<'a> Equation<'a> {
+    fn new(
+        key: &'a VerifyingKey,
+        digest: &Hash,
+        signature: &'a Signature,
+    ) -> Result<Self, SignatureError> {
+        let (r, s) = signature.halves();
+        // The cheaper check first.
+        let s = Option::from(Scalar::from_canonical_bytes(s))
+            .ok_or(SignatureError::ScalarTooLarge(*signature))?;
+        let point = decompress(&r).ok_or(SignatureError::PointNotOnCurve(*signature))?;
+        let hash = Sha512::new()
+            .chain_update(r)
+            .chain_update(key.public_key().as_bytes())
+            .chain_update(digest.as_bytes());
+        Ok(Self { key, signature, minus_r: -point, s, k: Scalar::from_hash(hash) })
+    }
+
+    fn check(&self) -> Result<(), SignatureError> {
+        let s_b_minus_k_a = EdwardsPoint::vartime_double_scalar_mul_basepoint(
+            &self.k,
+            self.key.minus_point(),
+            &self.s,
+        );
+        // Small order is what eight times a point being the identity means.
+        if (s_b_minus_k_a + self.minus_r).is_small_order() {
+            return Ok(());
+        }
+        let key = self.key.public_key();
+        Err(SignatureError::Mismatch { key, signature: *self.signature })
+    }
+}
+
+/// Whether a random combination of the equations holds. True if all of them hold; if one doesn't,
+/// false but for a chance of 2^-128.
+///
+/// The equations are combined before the factor 8, which wipes out whatever reducing the
+/// coefficients modulo the group's order did to points of small order.
+fn combination_holds(equations: &[(usize, Equation<'_>)], words: impl FnOnce() -> Words) -> bool {
+    // For one signature the combination is only a detour.
+    if let [(_, only)] = equations {
+        return only.check().is_ok();
+    }
+    let mut words = words();
+    let mut base = Scalar::ZERO;
+    let mut by_key = BTreeMap::<PublicKey, (Scalar, &EdwardsPoint)>::new();
+    let mut scalars = Vec::with_capacity(2 * equations.len() + 1);
+    let mut points = Vec::with_capacity(2 * equations.len() + 1);
+    for (_, equation) in equations {
+        // Half-length coefficients make R's half of the work half as long.
+        let coefficient = words.next_word();
+        let coefficient = u128::from(coefficient) << 64 | u128::from(words.next_word());
+        let coefficient = Scalar::from(coefficient);
+        base += coefficient * equation.s;
+        let minus_a = equation.key.minus_point();
+        by_key.entry(equation.key.public_key()).or_insert((Scalar::ZERO, minus_a)).0 +=
+            coefficient * equation.k;
+        scalars.push(coefficient);
+        points.push(&equation.minus_r);
+    }
+    for (scalar, minus_a) in by_key.into_values() {
+        scalars.push(scalar);
+        points.push(minus_a);
+    }
+    scalars.push(base);
+    points.push(&ED25519_BASEPOINT_POINT);
+    EdwardsPoint::vartime_multiscalar_mul(scalars, points).is_small_order()
+}
+
+/// The source of a batch's coefficients: a hash over every key, digest and signature in it. A sender
+/// who changes any of them, to make errors cancel out, changes all coefficients. There is no seed
+/// that could leak or be guessed.
+fn coefficients(items: &[(&VerifyingKey, Hash, Signature)]) -> Words {
+    let mut hasher = Domain::BATCH_COEFFICIENTS.hasher().number(items.len() as u64);
+    for (key, digest, signature) in items {
+        hasher = hasher
+            .fixed(key.public_key().as_bytes())
+            .fixed(digest.as_bytes())
+            .fixed(signature.as_bytes());
+    }
+    hasher.words()
+}
