@@ -136,8 +136,8 @@ impl VrfProof {
         c.copy_from_slice(&self.0[32..48]);
         s.copy_from_slice(&self.0[48..]);
         // The cheaper check first.
-        let s = Option::from(Scalar::from_canonical_bytes(s))
-            .ok_or(VrfError::ScalarTooLarge(*self))?;
+        let s =
+            Option::from(Scalar::from_canonical_bytes(s)).ok_or(VrfError::ScalarTooLarge(*self))?;
         let gamma = string_to_point(gamma).ok_or(VrfError::Gamma(*self))?;
         Ok(Decoded { gamma, c: Challenge(c), s })
     }
