@@ -1,0 +1,128 @@
+//! Proof of misbehaviour that anyone can check.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::codec::{self, Wire};
+use crate::hash::{Domain, Hash};
+use crate::id::ChainId;
+use crate::key::{PublicKey, VerifyingKey};
+use crate::number::{Height, Round};
+use crate::signature;
+use crate::vote::{Phase, Vote};
+
+/// What validators submit against each other, in a block's own evidence section.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// Two votes, or two proposals, of one validator for one slot and different blocks. The vote
+    /// for the smaller block id comes first, so that one offence has one form.
+    Equivocation {
+        /// The vote for the smaller block id.
+        first: Vote,
+        /// The vote for the larger block id.
+        second: Vote,
+    },
+}
+
+impl Wire for Evidence {
+    const MAX_BYTES: usize = 4 + 2 * Vote::MAX_BYTES;
+}
+
+/// What a piece of evidence proves: one punishment for each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Offence {
+    /// Who did it.
+    pub offender: PublicKey,
+    /// At which height.
+    pub height: Height,
+    /// In which round.
+    pub round: Round,
+    /// In which phase.
+    pub phase: Phase,
+}
+
+/// Why evidence proves nothing. Whoever submitted it is at fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// From another network.
+    #[error("evidence from network {got}, expected {expected}")]
+    WrongChain {
+        /// The network it names.
+        got: ChainId,
+        /// Ours.
+        expected: ChainId,
+    },
+    /// The two votes have different signers.
+    #[error("the votes have different signers")]
+    DifferentSigners,
+    /// The two votes are for different slots.
+    #[error("the votes are for different slots")]
+    DifferentSlots,
+    /// The votes agree, or come in the wrong order.
+    #[error("the votes must be for different blocks, the smaller id first")]
+    NoConflict,
+    /// A signature is invalid.
+    #[error("a vote's signature is invalid")]
+    Signature,
+}
+
+impl Evidence {
+    /// Two conflicting votes in canonical order.
+    pub fn equivocation(a: Vote, b: Vote) -> Self {
+        let (first, second) = if a.data.block <= b.data.block {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        Self::Equivocation { first, second }
+    }
+
+    /// Identity of the evidence.
+    pub fn id(&self) -> Hash {
+        Domain::EVIDENCE_ID.hash(&codec::encode(&self.offence()))
+    }
+
+    /// What is claimed; meaningful after [`Evidence::verify`].
+    pub const fn offence(&self) -> Offence {
+        let Self::Equivocation { first, .. } = self;
+        Offence {
+            offender: first.signer,
+            height: first.data.height,
+            round: first.data.round,
+            phase: first.data.phase,
+        }
+    }
+
+    /// Checks that the offence happened on this network. Whether the offender was a validator, and
+    /// whether the offence is too old or already punished, is the ledger's to say.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] naming the first violation; signatures are checked last.
+    pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
+        let Self::Equivocation { first, second } = self;
+        if first.data.chain != chain {
+            return Err(EvidenceError::WrongChain {
+                got: first.data.chain,
+                expected: chain,
+            });
+        }
+        if first.signer != second.signer {
+            return Err(EvidenceError::DifferentSigners);
+        }
+        if first.data.slot() != second.data.slot() {
+            return Err(EvidenceError::DifferentSlots);
+        }
+        if first.data.block >= second.data.block {
+            return Err(EvidenceError::NoConflict);
+        }
+        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
+        for vote in [first, second] {
+            signature::verify(&key, &vote.data.digest(), &vote.signature)
+                .map_err(|_| EvidenceError::Signature)?;
+        }
+        Ok(self.offence())
+    }
+}

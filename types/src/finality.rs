@@ -1,0 +1,237 @@
+//! Proof that a block is decided, and that headers follow each other: all a gateway or light client
+//! needs to trust a state root.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::block::{Header, VERSION};
+use crate::codec::{List, Wire};
+use crate::hash::Hash;
+use crate::id::{BlockId, ChainId};
+use crate::number::{Height, Timestamp};
+use crate::validator::Electorate;
+use crate::vote::{Certificate, CertificateError, Phase, Protocol};
+
+/// The most links that any protocol needs to decide a block.
+pub const MAX_LINKS: usize = 4;
+
+/// A header and a certificate for it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FinalityLink {
+    /// The header.
+    pub header: Header,
+    /// Its certificate.
+    pub certificate: Certificate,
+}
+
+/// Proof that a block is decided. How many links it takes, and of which phases, depends on the
+/// protocol: HotPOKT decides by one Commit certificate.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FinalityProof {
+    /// The decided header first, then, for chained protocols, its descendants.
+    pub links: List<FinalityLink, MAX_LINKS>,
+}
+
+impl Wire for FinalityProof {
+    const MAX_BYTES: usize = 8 + MAX_LINKS * (Header::MAX_BYTES + Certificate::MAX_BYTES);
+}
+
+/// Why a header is not proved. Whoever supplied it is at fault.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum FinalityError {
+    /// Not the number of links by which the protocol decides.
+    #[error("{got} links where the protocol decides by {expected}")]
+    Links {
+        /// Links given.
+        got: usize,
+        /// Links needed.
+        expected: usize,
+    },
+    /// The certificate is not a decision.
+    #[error("a {got:?} certificate decides nothing")]
+    Phase {
+        /// Its phase.
+        got: Phase,
+    },
+    /// The certificate is for another block.
+    #[error("certificate for block {got}, the header is {expected}")]
+    Block {
+        /// The block it certifies.
+        got: BlockId,
+        /// The header's id.
+        expected: BlockId,
+    },
+    /// Header and certificate disagree on chain, height, epoch or validators.
+    #[error("header and certificate disagree on the {0}")]
+    Disagree(&'static str),
+    /// A protocol version that this crate does not speak.
+    #[error("protocol version {got}, this crate speaks {VERSION}")]
+    Version {
+        /// The header's version.
+        got: u32,
+    },
+    /// The header does not follow the trusted one.
+    #[error("the header does not follow the trusted one: {what}")]
+    Chain {
+        /// Which rule it breaks.
+        what: &'static str,
+    },
+    /// The validator set is not the one that the trusted header promised.
+    #[error("validator set {got}, the trusted header promised {expected}")]
+    Validators {
+        /// Hash of the set given.
+        got: Hash,
+        /// Hash promised.
+        expected: Hash,
+    },
+    /// The certificate does not hold.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+impl FinalityProof {
+    /// A HotPOKT decision.
+    pub fn commit(header: Header, certificate: Certificate) -> Self {
+        let links = List::new(alloc::vec![FinalityLink {
+            header,
+            certificate
+        }]);
+        Self {
+            links: links.expect("one link is within the bound"),
+        }
+    }
+
+    /// The header that this decides, unchecked.
+    pub fn header(&self) -> Option<&Header> {
+        self.links.first().map(|link| &link.header)
+    }
+
+    /// The decided header, checked against the validators of its epoch.
+    ///
+    /// # Errors
+    ///
+    /// [`FinalityError`] naming the first violation; signatures are checked last.
+    pub fn verify(&self, electorate: &Electorate) -> Result<&Header, FinalityError> {
+        let [
+            FinalityLink {
+                header,
+                certificate,
+            },
+        ] = &self.links[..]
+        else {
+            return Err(FinalityError::Links {
+                got: self.links.len(),
+                expected: 1,
+            });
+        };
+        certified(header, certificate)?;
+        certificate.verify(electorate)?;
+        Ok(header)
+    }
+}
+
+/// Checks, without signatures, that a certificate decides this very header.
+///
+/// # Errors
+///
+/// [`FinalityError`] naming the first violation.
+pub fn certified(header: &Header, certificate: &Certificate) -> Result<(), FinalityError> {
+    let data = &certificate.data;
+    if header.version != VERSION {
+        return Err(FinalityError::Version {
+            got: header.version,
+        });
+    }
+    match (data.protocol, data.phase) {
+        (Protocol::HotPokt, Phase::Commit) => {}
+        (Protocol::HotPokt, got) => return Err(FinalityError::Phase { got }),
+    }
+    let expected = header.id();
+    if data.block != expected {
+        return Err(FinalityError::Block {
+            got: data.block,
+            expected,
+        });
+    }
+    let agree = [
+        (data.chain == header.chain, "chain"),
+        (data.height == header.height, "height"),
+        (data.epoch == header.epoch, "epoch"),
+        (data.validators == header.validators, "validators"),
+    ];
+    agree
+        .iter()
+        .find(|(same, _)| !same)
+        .map_or(Ok(()), |(_, what)| Err(FinalityError::Disagree(what)))
+}
+
+/// The newest header that somebody trusts: a genesis, a checkpoint, or one that was verified.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrustedTip {
+    /// The network.
+    pub chain: ChainId,
+    /// Height of the tip.
+    pub height: Height,
+    /// The tip; zero at genesis.
+    pub block: BlockId,
+    /// Time of the tip.
+    pub time: Timestamp,
+    /// Hash of the validator set that decides the next block.
+    pub next_validators: Hash,
+}
+
+impl Wire for TrustedTip {
+    const MAX_BYTES: usize = 32 + 8 + 32 + 8 + 32;
+}
+
+impl TrustedTip {
+    /// The tip that a header makes, once it is trusted.
+    pub fn of(header: &Header) -> Self {
+        Self {
+            chain: header.chain,
+            height: header.height,
+            block: header.id(),
+            time: header.time,
+            next_validators: header.next_validators,
+        }
+    }
+
+    /// Moves on to the next decided header, checked in full.
+    ///
+    /// # Errors
+    ///
+    /// [`FinalityError`] naming the first violation; the tip has not moved then.
+    pub fn advance<'p>(
+        &mut self,
+        proof: &'p FinalityProof,
+        electorate: &Electorate,
+    ) -> Result<&'p Header, FinalityError> {
+        if electorate.hash() != self.next_validators {
+            return Err(FinalityError::Validators {
+                got: electorate.hash(),
+                expected: self.next_validators,
+            });
+        }
+        let header = proof.header().ok_or(FinalityError::Links {
+            got: 0,
+            expected: 1,
+        })?;
+        let rules = [
+            (header.chain == self.chain, "another network"),
+            (header.height == self.height.next(), "not the next height"),
+            (header.parent == self.block, "another parent"),
+            (header.time > self.time, "not later than its parent"),
+            (
+                header.validators == self.next_validators,
+                "another validator set",
+            ),
+        ];
+        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(FinalityError::Chain { what });
+        }
+        let header = proof.verify(electorate)?;
+        *self = Self::of(header);
+        Ok(header)
+    }
+}
