@@ -59,6 +59,12 @@ pub struct VerifyingKey {
 /// assert_eq!(verify(&key, &digest, &signature), Ok(()));
 /// # Ok::<(), pocket_types::key::KeyError>(())
 /// ```
+///
+/// ```compile_fail,E0599
+/// use pocket_types::key::SecretKey;
+/// // Whoever holds the secret holds the only one.
+/// let copy = SecretKey::from_seed([7; 32]).clone();
+/// ```
 pub struct SecretKey(SigningKey);
 
 /// Why a public key is refused. Whoever supplied the key is at fault.

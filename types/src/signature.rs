@@ -229,3 +229,105 @@ fn coefficients(items: &[(&VerifyingKey, Hash, Signature)]) -> Words {
     }
     hasher.words()
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use curve25519_dalek::constants::EIGHT_TORSION;
+
+    use super::*;
+    use crate::key::SecretKey;
+
+    const DIGEST: Hash = Hash([3; 32]);
+
+    /// A batch that fails is checked one by one and comes out right all the same, so whether the
+    /// combination itself is right, and nobody can force the slow way, shows only from within.
+    fn holds(items: &[(&VerifyingKey, Hash, Signature)]) -> bool {
+        let equations: Vec<_> = items
+            .iter()
+            .map(|(key, digest, signature)| Equation::new(key, digest, signature).unwrap())
+            .enumerate()
+            .collect();
+        combination_holds(&equations, coefficients(items))
+    }
+
+    fn key(point: EdwardsPoint) -> VerifyingKey {
+        VerifyingKey::new(PublicKey(point.compress().to_bytes())).unwrap()
+    }
+
+    #[test]
+    fn combinations_hold_when_every_equation_does() {
+        let secrets = [1, 2, 3].map(|seed| SecretKey::from_seed([seed; 32]));
+        let keys = [0, 1, 2].map(|n| VerifyingKey::new(secrets[n].public_key()).unwrap());
+        let mut items = vec![];
+        for n in 0..100 {
+            let digest = Hash([n as u8; 32]);
+            items.push((&keys[n % 3], digest, secrets[n % 3].sign(&digest)));
+            assert!(holds(&items));
+        }
+        for n in [0, 50, 99] {
+            let mut spoilt = items.clone();
+            spoilt[n].1 = Hash([100; 32]);
+            assert!(!holds(&spoilt));
+        }
+        assert!(holds(&[]));
+    }
+
+    #[test]
+    fn small_order_leaves_combinations_alone() {
+        // a = 2 and r = 3, each with every component of small order.
+        let keys = EIGHT_TORSION.map(|torsion| key(EdwardsPoint::mul_base(&2u8.into()) + torsion));
+        let mut items = vec![];
+        for (key, torsion) in
+            keys.iter().flat_map(|key| EIGHT_TORSION.map(|torsion| (key, torsion)))
+        {
+            let r = EdwardsPoint::mul_base(&3u8.into()) + torsion;
+            let mut signature = Signature([0; 64]);
+            signature.0[..32].copy_from_slice(r.compress().as_bytes());
+            let k = Equation::new(key, &DIGEST, &signature).unwrap().k;
+            let s = Scalar::from(3u8) + k * Scalar::from(2u8);
+            signature.0[32..].copy_from_slice(s.as_bytes());
+            items.push((key, DIGEST, signature));
+        }
+        assert!(holds(&items));
+        items.iter().for_each(|item| assert!(holds(&[*item])));
+    }
+
+    /// No signature that anybody can make tells the difference, so it is pinned here.
+    #[test]
+    fn hashes_take_bytes_as_sent() {
+        // y = 3 + p is a point of large order in a spelling that isn't canonical.
+        let mut sent = [0xff; 32];
+        (sent[0], sent[31]) = (0xed + 3, 0x7f);
+        let key = VerifyingKey::new(PublicKey(sent)).unwrap();
+        assert!(!key.minus_point().is_small_order());
+        let mut signature = Signature([0; 64]);
+        signature.0[..32].copy_from_slice(&sent);
+        let hash = Sha512::new().chain_update(sent).chain_update(sent).chain_update(DIGEST.0);
+        let k = Equation::new(&key, &DIGEST, &signature).unwrap().k;
+        assert_eq!(k, Scalar::from_hash(hash));
+    }
+
+    #[test]
+    fn coefficients_depend_on_everything() {
+        let secret = SecretKey::from_seed([1; 32]);
+        let keys = [
+            VerifyingKey::new(secret.public_key()).unwrap(),
+            VerifyingKey::new(SecretKey::from_seed([2; 32]).public_key()).unwrap(),
+        ];
+        let signature = secret.sign(&DIGEST);
+        let mut other = signature;
+        other.0[63] ^= 1;
+        let items = [(&keys[0], DIGEST, signature); 2];
+        let first = |items: &[_]| coefficients(items).next_word();
+        for changed in [
+            (&keys[1], DIGEST, signature),
+            (&keys[0], Hash::ZERO, signature),
+            (&keys[0], DIGEST, other),
+        ] {
+            assert_ne!(first(&[items[0], changed]), first(&items));
+        }
+        assert_ne!(first(&items[..1]), first(&items));
+    }
+}

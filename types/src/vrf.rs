@@ -45,6 +45,12 @@ pub struct VrfOutput(pub [u8; 64]);
 /// assert_eq!(secret.public_key().verify(b"height 1", &proof), Ok(output));
 /// assert!(secret.public_key().verify(b"height 2", &proof).is_err());
 /// ```
+///
+/// ```compile_fail,E0599
+/// use pocket_types::vrf::VrfSecret;
+/// // Whoever holds the secret holds the only one.
+/// let copy = VrfSecret::from_seed([7; 32]).clone();
+/// ```
 #[derive(ZeroizeOnDrop)]
 pub struct VrfSecret {
     scalar: Scalar,
