@@ -121,9 +121,7 @@ impl Block {
     /// Commitment to a block's evidence.
     pub fn evidence_root(evidence: &[Evidence]) -> Hash {
         list::root(
-            evidence
-                .iter()
-                .map(|evidence| Domain::EVIDENCE_ID.hash(&codec::encode(evidence))),
+            evidence.iter().map(|evidence| Domain::EVIDENCE_ID.hash(&codec::encode(evidence))),
         )
     }
 
@@ -142,10 +140,7 @@ impl Block {
         }
         let got = Self::evidence_root(&self.evidence);
         if got != self.header.evidence_root {
-            return Err(BlockError::EvidenceRoot {
-                got,
-                expected: self.header.evidence_root,
-            });
+            return Err(BlockError::EvidenceRoot { got, expected: self.header.evidence_root });
         }
         Ok(())
     }
@@ -158,20 +153,12 @@ pub mod beacon {
 
     /// What a proposer's VRF is evaluated on.
     pub fn input(previous: Hash, height: Height) -> Hash {
-        Domain::RANDOMNESS_INPUT
-            .hasher()
-            .fixed(&previous.0)
-            .number(height.0)
-            .finish()
+        Domain::RANDOMNESS_INPUT.hasher().fixed(&previous.0).number(height.0).finish()
     }
 
     /// The beacon's next value.
     pub fn next(previous: Hash, output: &VrfOutput) -> Hash {
-        Domain::RANDOMNESS
-            .hasher()
-            .fixed(&previous.0)
-            .fixed(&output.0)
-            .finish()
+        Domain::RANDOMNESS.hasher().fixed(&previous.0).fixed(&output.0).finish()
     }
 
     /// What a proposer puts into its header: the next value and its proof.

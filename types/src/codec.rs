@@ -74,10 +74,7 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
 /// [`DecodeError`] when the bytes are not the canonical encoding of a value.
 pub fn decode_within<T: DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, DecodeError> {
     if bytes.len() > max {
-        return Err(DecodeError::TooLong {
-            got: bytes.len(),
-            max,
-        });
+        return Err(DecodeError::TooLong { got: bytes.len(), max });
     }
     let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
         .map_err(|error| DecodeError::Malformed(error.to_string()))?;
@@ -227,10 +224,7 @@ impl<T: Ord, const MAX: usize> SortedSet<T, MAX> {
 
     /// Removes a member; false if it wasn't there.
     pub fn remove(&mut self, item: &T) -> bool {
-        self.0
-            .binary_search(item)
-            .map(|position| self.0.remove(position))
-            .is_ok()
+        self.0.binary_search(item).map(|position| self.0.remove(position)).is_ok()
     }
 }
 
@@ -251,11 +245,7 @@ impl<const MAX: usize> Text<MAX> {
 }
 
 const fn within(got: usize, max: usize) -> Result<(), BoundError> {
-    if got > max {
-        Err(BoundError::TooMany { got, max })
-    } else {
-        Ok(())
-    }
+    if got > max { Err(BoundError::TooMany { got, max }) } else { Ok(()) }
 }
 
 impl<T, const MAX: usize> Default for List<T, MAX> {
@@ -387,9 +377,7 @@ impl<T: Serialize, const MAX: usize> Serialize for List<T, MAX> {
 
 impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer
-            .deserialize_seq(ListVisitor::<T, MAX>(PhantomData))
-            .map(Self)
+        deserializer.deserialize_seq(ListVisitor::<T, MAX>(PhantomData)).map(Self)
     }
 }
 
@@ -485,9 +473,8 @@ pub mod array {
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<[u8; N], A::Error> {
                 let mut bytes = [0; N];
                 for (index, byte) in bytes.iter_mut().enumerate() {
-                    *byte = seq
-                        .next_element()?
-                        .ok_or_else(|| Error::invalid_length(index, &self))?;
+                    *byte =
+                        seq.next_element()?.ok_or_else(|| Error::invalid_length(index, &self))?;
                 }
                 Ok(bytes)
             }
@@ -532,10 +519,7 @@ mod tests {
 
     #[test]
     fn counting_agrees_with_encoding() {
-        let value = (
-            Bytes::<9>::new(vec![1, 2]).unwrap(),
-            List::<u32, 4>::new(vec![7]).unwrap(),
-        );
+        let value = (Bytes::<9>::new(vec![1, 2]).unwrap(), List::<u32, 4>::new(vec![7]).unwrap());
         assert_eq!(encoded_len(&value), encode(&value).len());
     }
 }

@@ -71,11 +71,7 @@ pub enum EvidenceError {
 impl Evidence {
     /// Two conflicting votes in canonical order.
     pub fn equivocation(a: Vote, b: Vote) -> Self {
-        let (first, second) = if a.data.block <= b.data.block {
-            (a, b)
-        } else {
-            (b, a)
-        };
+        let (first, second) = if a.data.block <= b.data.block { (a, b) } else { (b, a) };
         Self::Equivocation { first, second }
     }
 
@@ -104,10 +100,7 @@ impl Evidence {
     pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
         let Self::Equivocation { first, second } = self;
         if first.data.chain != chain {
-            return Err(EvidenceError::WrongChain {
-                got: first.data.chain,
-                expected: chain,
-            });
+            return Err(EvidenceError::WrongChain { got: first.data.chain, expected: chain });
         }
         if first.signer != second.signer {
             return Err(EvidenceError::DifferentSigners);

@@ -93,13 +93,8 @@ pub enum FinalityError {
 impl FinalityProof {
     /// A HotPOKT decision.
     pub fn commit(header: Header, certificate: Certificate) -> Self {
-        let links = List::new(alloc::vec![FinalityLink {
-            header,
-            certificate
-        }]);
-        Self {
-            links: links.expect("one link is within the bound"),
-        }
+        let links = List::new(alloc::vec![FinalityLink { header, certificate }]);
+        Self { links: links.expect("one link is within the bound") }
     }
 
     /// The header that this decides, unchecked.
@@ -113,17 +108,8 @@ impl FinalityProof {
     ///
     /// [`FinalityError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, electorate: &Electorate) -> Result<&Header, FinalityError> {
-        let [
-            FinalityLink {
-                header,
-                certificate,
-            },
-        ] = &self.links[..]
-        else {
-            return Err(FinalityError::Links {
-                got: self.links.len(),
-                expected: 1,
-            });
+        let [FinalityLink { header, certificate }] = &self.links[..] else {
+            return Err(FinalityError::Links { got: self.links.len(), expected: 1 });
         };
         certified(header, certificate)?;
         certificate.verify(electorate)?;
@@ -139,9 +125,7 @@ impl FinalityProof {
 pub fn certified(header: &Header, certificate: &Certificate) -> Result<(), FinalityError> {
     let data = &certificate.data;
     if header.version != VERSION {
-        return Err(FinalityError::Version {
-            got: header.version,
-        });
+        return Err(FinalityError::Version { got: header.version });
     }
     match (data.protocol, data.phase) {
         (Protocol::HotPokt, Phase::Commit) => {}
@@ -149,10 +133,7 @@ pub fn certified(header: &Header, certificate: &Certificate) -> Result<(), Final
     }
     let expected = header.id();
     if data.block != expected {
-        return Err(FinalityError::Block {
-            got: data.block,
-            expected,
-        });
+        return Err(FinalityError::Block { got: data.block, expected });
     }
     let agree = [
         (data.chain == header.chain, "chain"),
@@ -213,19 +194,13 @@ impl TrustedTip {
                 expected: self.next_validators,
             });
         }
-        let header = proof.header().ok_or(FinalityError::Links {
-            got: 0,
-            expected: 1,
-        })?;
+        let header = proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
         let rules = [
             (header.chain == self.chain, "another network"),
             (header.height == self.height.next(), "not the next height"),
             (header.parent == self.block, "another parent"),
             (header.time > self.time, "not later than its parent"),
-            (
-                header.validators == self.next_validators,
-                "another validator set",
-            ),
+            (header.validators == self.next_validators, "another validator set"),
         ];
         if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(FinalityError::Chain { what });

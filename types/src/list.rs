@@ -48,11 +48,7 @@ pub fn prove(elements: impl Iterator<Item = Hash>, index: usize) -> Option<ListP
         level = fold(&level);
         place /= 2;
     }
-    Some(ListProof {
-        index: index as u64,
-        length,
-        siblings: List::new(siblings).ok()?,
-    })
+    Some(ListProof { index: index as u64, length, siblings: List::new(siblings).ok()? })
 }
 
 impl ListProof {
@@ -69,11 +65,7 @@ impl ListProof {
                 let Some(&sibling) = siblings.next() else {
                     return false;
                 };
-                node = if place % 2 == 0 {
-                    join(node, sibling)
-                } else {
-                    join(sibling, node)
-                };
+                node = if place % 2 == 0 { join(node, sibling) } else { join(sibling, node) };
             }
             place /= 2;
             length = length.div_ceil(2);
@@ -84,11 +76,7 @@ impl ListProof {
 
 fn fold(level: &[Hash]) -> Vec<Hash> {
     let join_pair = |pair: &[Hash]| {
-        if let [left, right] = *pair {
-            join(left, right)
-        } else {
-            pair[0]
-        }
+        if let [left, right] = *pair { join(left, right) } else { pair[0] }
     };
     level.chunks(2).map(join_pair).collect()
 }
@@ -98,19 +86,11 @@ fn leaf(element: Hash) -> Hash {
 }
 
 fn join(left: Hash, right: Hash) -> Hash {
-    Domain::LIST_NODE
-        .hasher()
-        .fixed(&left.0)
-        .fixed(&right.0)
-        .finish()
+    Domain::LIST_NODE.hasher().fixed(&left.0).fixed(&right.0).finish()
 }
 
 fn bind(top: Hash, length: u64) -> Hash {
-    Domain::LIST_ROOT
-        .hasher()
-        .fixed(&top.0)
-        .number(length)
-        .finish()
+    Domain::LIST_ROOT.hasher().fixed(&top.0).number(length).finish()
 }
 
 #[cfg(test)]

@@ -141,10 +141,7 @@ pub struct Step<R, O> {
 impl<R, O> Step<R, O> {
     /// A step in which nothing happened.
     pub const fn empty() -> Self {
-        Self {
-            records: None,
-            outputs: Vec::new(),
-        }
+        Self { records: None, outputs: Vec::new() }
     }
 }
 
@@ -177,18 +174,12 @@ impl<R> Unstored<R> {
 
     /// The records are durable: they survive a crash of this machine from now on.
     pub fn stored(self) -> Receipt {
-        Receipt {
-            sequence: self.sequence,
-            stored: true,
-        }
+        Receipt { sequence: self.sequence, stored: true }
     }
 
     /// The records could not be stored: the machine that gets this receipt stops for good.
     pub fn failed(self) -> Receipt {
-        Receipt {
-            sequence: self.sequence,
-            stored: false,
-        }
+        Receipt { sequence: self.sequence, stored: false }
     }
 }
 
@@ -234,11 +225,7 @@ struct Waiting<O> {
 impl<O> Outbox<O> {
     /// An outbox in which nothing waits.
     pub const fn new() -> Self {
-        Self {
-            next: Sequence(0),
-            waiting: VecDeque::new(),
-            poisoned: None,
-        }
+        Self { next: Sequence(0), waiting: VecDeque::new(), poisoned: None }
     }
 
     /// Closes a step: outputs are free at once if it has no records and nothing earlier waits.
@@ -246,22 +233,12 @@ impl<O> Outbox<O> {
         let sequence = self.next;
         self.next = Sequence(sequence.0.saturating_add(1));
         if records.is_empty() && self.waiting.is_empty() {
-            return Step {
-                records: None,
-                outputs,
-            };
+            return Step { records: None, outputs };
         }
         let stored = records.is_empty();
-        self.waiting.push_back(Waiting {
-            sequence,
-            stored,
-            outputs,
-        });
+        self.waiting.push_back(Waiting { sequence, stored, outputs });
         let records = (!stored).then_some(Unstored { sequence, records });
-        Step {
-            records,
-            outputs: Vec::new(),
-        }
+        Step { records, outputs: Vec::new() }
     }
 
     /// Frees, in order, what no longer waits for an unstored step.
@@ -272,18 +249,12 @@ impl<O> Outbox<O> {
     pub fn release(&mut self, receipt: &Receipt) -> Result<Vec<O>, Poisoned> {
         self.check()?;
         if !receipt.stored {
-            let poisoned = Poisoned {
-                sequence: receipt.sequence,
-            };
+            let poisoned = Poisoned { sequence: receipt.sequence };
             self.poisoned = Some(poisoned);
             self.waiting.clear();
             return Err(poisoned);
         }
-        if let Some(step) = self
-            .waiting
-            .iter_mut()
-            .find(|step| step.sequence == receipt.sequence)
-        {
+        if let Some(step) = self.waiting.iter_mut().find(|step| step.sequence == receipt.sequence) {
             step.stored = true;
         }
         let mut free = Vec::new();
@@ -336,10 +307,7 @@ mod tests {
         let mut outbox = Outbox::new();
         let first = outbox.push(vec![1], vec!["a"]);
         let second = outbox.push(vec![2], vec!["b"]);
-        let (first, second) = (
-            first.records.unwrap().stored(),
-            second.records.unwrap().stored(),
-        );
+        let (first, second) = (first.records.unwrap().stored(), second.records.unwrap().stored());
         assert_eq!(outbox.release(&second), Ok(vec![]));
         assert_eq!(outbox.release(&first), Ok(vec!["a", "b"]));
         assert_eq!(outbox.waiting(), 0);
@@ -350,13 +318,8 @@ mod tests {
         let mut outbox = Outbox::new();
         let first = outbox.push(vec![1], vec!["a"]);
         let second = outbox.push(vec![2], vec!["b"]);
-        let poisoned = outbox
-            .release(&first.records.unwrap().failed())
-            .unwrap_err();
-        assert_eq!(
-            outbox.release(&second.records.unwrap().stored()),
-            Err(poisoned)
-        );
+        let poisoned = outbox.release(&first.records.unwrap().failed()).unwrap_err();
+        assert_eq!(outbox.release(&second.records.unwrap().stored()), Err(poisoned));
         assert_eq!(outbox.check(), Err(poisoned));
     }
 }

@@ -127,14 +127,10 @@ impl Proof {
         let depth = self.siblings.len();
         let (mut node, found) = match &self.terminal {
             Terminal::Empty => (EMPTY, None),
-            Terminal::Leaf {
-                path: stands,
-                value_hash,
-            } if *stands == path => (leaf(&path, value_hash), Some(*value_hash)),
-            Terminal::Leaf {
-                path: stands,
-                value_hash,
-            } => {
+            Terminal::Leaf { path: stands, value_hash } if *stands == path => {
+                (leaf(&path, value_hash), Some(*value_hash))
+            }
+            Terminal::Leaf { path: stands, value_hash } => {
                 if (0..depth).any(|level| bit(stands, level) != bit(&path, level)) {
                     return Err(ProofError::OffPath);
                 }
@@ -146,20 +142,9 @@ impl Proof {
             return Err(ProofError::Shape);
         }
         for (level, sibling) in (0..depth).rev().zip(self.siblings.iter()) {
-            node = if bit(&path, level) {
-                inner(sibling, &node)
-            } else {
-                inner(&node, sibling)
-            };
+            node = if bit(&path, level) { inner(sibling, &node) } else { inner(&node, sibling) };
         }
-        if node == *root {
-            Ok(found)
-        } else {
-            Err(ProofError::Root {
-                got: node,
-                expected: *root,
-            })
-        }
+        if node == *root { Ok(found) } else { Err(ProofError::Root { got: node, expected: *root }) }
     }
 
     /// Checks that the tree holds this value at this key.
@@ -227,8 +212,7 @@ impl ProvenValue {
             }
             return self.in_state.verify_absent(state_root, name);
         };
-        self.in_state
-            .verify_value(state_root, name, &self.collection_root.0)?;
+        self.in_state.verify_value(state_root, name, &self.collection_root.0)?;
         match &self.value {
             Some(value) => in_collection.verify_value(&self.collection_root, &self.key, value),
             None => in_collection.verify_absent(&self.collection_root, &self.key),
@@ -247,25 +231,16 @@ impl ProvenState {
     ///
     /// [`ProofError`] of the first that fails.
     pub fn new(state_root: &Hash, values: Vec<ProvenValue>) -> Result<Self, ProofError> {
-        values
-            .iter()
-            .try_for_each(|value| value.verify(state_root))?;
+        values.iter().try_for_each(|value| value.verify(state_root))?;
         Ok(Self(values))
     }
 }
 
 impl StateRead for ProvenState {
     fn get(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        let found = self
-            .0
-            .iter()
-            .find(|v| v.collection == collection && v.key[..] == *key);
-        found
-            .map(|proven| proven.value.as_ref().map(|value| value.to_vec()))
-            .ok_or_else(|| StateError {
-                collection,
-                key: key.to_vec(),
-                reason: "no proof was given for it".into(),
-            })
+        let found = self.0.iter().find(|v| v.collection == collection && v.key[..] == *key);
+        found.map(|proven| proven.value.as_ref().map(|value| value.to_vec())).ok_or_else(|| {
+            StateError { collection, key: key.to_vec(), reason: "no proof was given for it".into() }
+        })
     }
 }

@@ -205,10 +205,7 @@ const fn wide_mul(a: u128, b: u128) -> (u128, u128) {
     let (a1, a0, b1, b0) = (a >> 64, a & MASK, b >> 64, b & MASK);
     let (low, cross1, cross2, high) = (a0 * b0, a1 * b0, a0 * b1, a1 * b1);
     let middle = (low >> 64) + (cross1 & MASK) + (cross2 & MASK);
-    (
-        high + (cross1 >> 64) + (cross2 >> 64) + (middle >> 64),
-        (middle << 64) | (low & MASK),
-    )
+    (high + (cross1 >> 64) + (cross2 >> 64) + (middle >> 64), (middle << 64) | (low & MASK))
 }
 
 macro_rules! display_number {
@@ -240,9 +237,7 @@ impl<'de> Deserialize<'de> for Amount {
             let canonical = text == "0" || !text.starts_with(['0', '+', '-']);
             let parsed = text.parse().ok().filter(|_| canonical);
             parsed.map(Self).ok_or_else(|| {
-                de::Error::custom(format_args!(
-                    "expected uPOKT as a decimal string, got {text:?}"
-                ))
+                de::Error::custom(format_args!("expected uPOKT as a decimal string, got {text:?}"))
             })
         } else {
             u128::deserialize(deserializer).map(Self)

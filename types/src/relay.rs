@@ -164,22 +164,9 @@ impl RelayRequest {
         payload: Bytes<MAX_PAYLOAD>,
         key: &SecretKey,
     ) -> Self {
-        let head = RelayHead {
-            session,
-            servicer,
-            nonce,
-            kind,
-            payload: payload_hash(&payload),
-        };
+        let head = RelayHead { session, servicer, nonce, kind, payload: payload_hash(&payload) };
         let signature = key.sign(&head.signing_digest());
-        Self {
-            proof: RelayProof {
-                head,
-                signer: key.public_key(),
-                signature,
-            },
-            payload,
-        }
+        Self { proof: RelayProof { head, signer: key.public_key(), signature }, payload }
     }
 
     /// Checks payload and signature.
@@ -190,10 +177,7 @@ impl RelayRequest {
     pub fn verify(&self) -> Result<(), RelayError> {
         let got = payload_hash(&self.payload);
         if got != self.proof.head.payload {
-            return Err(RelayError::Payload {
-                got,
-                expected: self.proof.head.payload,
-            });
+            return Err(RelayError::Payload { got, expected: self.proof.head.payload });
         }
         self.proof.verify()
     }
@@ -208,13 +192,7 @@ impl RelayResponse {
         key: &SecretKey,
     ) -> Self {
         let signature = key.sign(&Self::signing_digest(request, &payload, time));
-        Self {
-            request,
-            payload,
-            time,
-            servicer: key.public_key(),
-            signature,
-        }
+        Self { request, payload, time, servicer: key.public_key(), signature }
     }
 
     /// Checks that this answers the request, from the servicer that it was sent to.
@@ -225,17 +203,11 @@ impl RelayResponse {
     pub fn verify(&self, request: &RelayHead) -> Result<(), RelayError> {
         let expected = request.digest();
         if self.request != expected {
-            return Err(RelayError::Request {
-                got: self.request,
-                expected,
-            });
+            return Err(RelayError::Request { got: self.request, expected });
         }
         let got = Address::of(&self.servicer);
         if got != request.servicer {
-            return Err(RelayError::Signer {
-                got,
-                expected: request.servicer,
-            });
+            return Err(RelayError::Signer { got, expected: request.servicer });
         }
         let key = VerifyingKey::new(self.servicer).map_err(|_| RelayError::Signature)?;
         let digest = Self::signing_digest(self.request, &self.payload, self.time);

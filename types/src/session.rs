@@ -83,7 +83,7 @@ impl Wire for SessionClock {
 /// Key of the session clock.
 pub const CLOCK_KEY: &[u8] = b"clock";
 
-/// Length of a dense index and how many of it a session draws; stored at [`index_head_key`].
+/// Length of a dense index and how many of it a session draws; stored at [`Index::head_key`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct IndexHead {
     /// Actors in the index.
@@ -117,10 +117,7 @@ impl Index {
     /// The index from which a session's seat is drawn.
     pub const fn of(session: &SessionHeader, seat: Seat) -> Self {
         match seat {
-            Seat::Servicer => Self::Servicers {
-                chain: session.chain,
-                zone: session.zone,
-            },
+            Seat::Servicer => Self::Servicers { chain: session.chain, zone: session.zone },
             Seat::Fisherman => Self::Fishermen { zone: session.zone },
         }
     }
@@ -140,10 +137,7 @@ impl Index {
 /// stream keyed by session and seat. All places, still in drawn order, when `k >= n`. Costs O(k).
 /// Taking a larger `k` continues the same draw.
 pub fn draw(session: SessionId, seat: Seat, n: u64, k: u64) -> Vec<u64> {
-    let hasher = Domain::SESSION_DRAW
-        .hasher()
-        .fixed(&session.0.0)
-        .fixed(&codec::encode(&seat));
+    let hasher = Domain::SESSION_DRAW.hasher().fixed(&session.0.0).fixed(&codec::encode(&seat));
     let mut words = hasher.words();
     let mut moved = BTreeMap::new();
     let mut places = Vec::new();
@@ -208,10 +202,7 @@ pub fn actors(
 ) -> Result<Vec<Address>, SessionError> {
     let clock: SessionClock = read(state, CLOCK_KEY)?.ok_or(SessionError::Damaged("no clock"))?;
     if clock.start != session.start {
-        return Err(SessionError::NotAStart {
-            got: session.start,
-            running: clock.start,
-        });
+        return Err(SessionError::NotAStart { got: session.start, running: clock.start });
     }
     let index = Index::of(session, seat);
     let head: IndexHead = read(state, &index.head_key())?.unwrap_or_default();
@@ -256,17 +247,9 @@ impl SessionProof {
     ) -> Result<Vec<Vec<u8>>, SessionError> {
         let index = Index::of(session, seat);
         let head: IndexHead = read(state, &index.head_key())?.unwrap_or_default();
-        let draw = draw(
-            session.id(randomness),
-            seat,
-            head.length,
-            head.draw.min(MAX_DRAW as u64),
-        );
+        let draw = draw(session.id(randomness), seat, head.length, head.draw.min(MAX_DRAW as u64));
         let entries = draw.into_iter().map(|place| index.entry_key(place));
-        Ok([CLOCK_KEY.to_vec(), index.head_key()]
-            .into_iter()
-            .chain(entries)
-            .collect())
+        Ok([CLOCK_KEY.to_vec(), index.head_key()].into_iter().chain(entries).collect())
     }
 
     /// The session's actors, checked against the certified header of its first block.
@@ -283,10 +266,7 @@ impl SessionProof {
             });
         }
         if header.height != session.start {
-            return Err(SessionError::WrongHeader {
-                got: header.height,
-                expected: session.start,
-            });
+            return Err(SessionError::WrongHeader { got: header.height, expected: session.start });
         }
         let state = ProvenState::new(&header.state_root, self.values.to_vec())?;
         actors(session, self.seat, header.randomness, &state)
@@ -301,9 +281,7 @@ fn read<T: serde::de::DeserializeOwned>(
         return Ok(None);
     };
     let value = codec::decode_within(&bytes, 64);
-    value
-        .map(Some)
-        .map_err(|_| SessionError::Damaged("a value is malformed"))
+    value.map(Some).map_err(|_| SessionError::Damaged("a value is malformed"))
 }
 
 #[cfg(test)]
@@ -336,9 +314,6 @@ mod tests {
                 counts[usize::try_from(place).unwrap()] += 1;
             }
         }
-        assert!(
-            counts.iter().all(|count| (240..360).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (240..360).contains(count)), "{counts:?}");
     }
 }

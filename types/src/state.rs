@@ -48,10 +48,7 @@ impl Collection {
             fixed[i] = bytes[i];
             i += 1;
         }
-        Some(Self {
-            name: fixed,
-            length: bytes.len() as u8,
-        })
+        Some(Self { name: fixed, length: bytes.len() as u8 })
     }
 
     /// The name.
@@ -156,10 +153,7 @@ pub struct Overlay<S> {
 impl<S: StateRead> Overlay<S> {
     /// No changes yet.
     pub fn new(below: S) -> Self {
-        Self {
-            below,
-            changes: StateChanges::default(),
-        }
+        Self { below, changes: StateChanges::default() }
     }
 
     /// The changes made so far.
@@ -209,9 +203,7 @@ impl MemoryState {
 
     /// Everything, in order of collection and key.
     pub fn iter(&self) -> impl Iterator<Item = (Collection, &[u8], &[u8])> {
-        self.0
-            .iter()
-            .map(|((collection, key), value)| (*collection, &key[..], &value[..]))
+        self.0.iter().map(|((collection, key), value)| (*collection, &key[..], &value[..]))
     }
 }
 

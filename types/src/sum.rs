@@ -82,11 +82,7 @@ pub enum SumError {
 impl SumNode {
     /// A leaf: a relay and what it weighs.
     pub fn leaf(relay: RelayDigest, weight: u64) -> Self {
-        let hash = Domain::SUM_LEAF
-            .hasher()
-            .fixed(&relay.0.0)
-            .number(weight)
-            .finish();
+        let hash = Domain::SUM_LEAF.hasher().fixed(&relay.0.0).number(weight).finish();
         Self { hash, sum: weight }
     }
 
@@ -99,23 +95,13 @@ impl SumNode {
             .fixed(&right.hash.0)
             .number(right.sum)
             .finish();
-        Some(Self {
-            hash,
-            sum: left.sum.checked_add(right.sum)?,
-        })
+        Some(Self { hash, sum: left.sum.checked_add(right.sum)? })
     }
 
     /// The commitment to a tree with this top.
     pub fn root(&self, count: u64) -> SumRoot {
-        let hasher = Domain::SUM_ROOT
-            .hasher()
-            .fixed(&self.hash.0)
-            .number(self.sum);
-        SumRoot {
-            hash: hasher.number(count).finish(),
-            sum: self.sum,
-            count,
-        }
+        let hasher = Domain::SUM_ROOT.hasher().fixed(&self.hash.0).number(self.sum);
+        SumRoot { hash: hasher.number(count).finish(), sum: self.sum, count }
     }
 }
 
@@ -133,11 +119,7 @@ impl SumProof {
         point: u64,
     ) -> Result<(), SumError> {
         let (index, count) = (self.index, root.count);
-        let shape = SumError::Shape {
-            got: self.siblings.len(),
-            index,
-            count,
-        };
+        let shape = SumError::Shape { got: self.siblings.len(), index, count };
         if index >= count {
             return Err(shape);
         }

@@ -1,5 +1,7 @@
 //! What clients ask the ledger to do.
 
+use alloc::boxed::Box;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -80,13 +82,8 @@ pub enum ActorKind {
 
 impl ActorKind {
     /// All kinds, in the order of their encoding.
-    pub const ALL: [Self; 5] = [
-        Self::Application,
-        Self::Servicer,
-        Self::Fisherman,
-        Self::Validator,
-        Self::Gateway,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Application, Self::Servicer, Self::Fisherman, Self::Validator, Self::Gateway];
 }
 
 impl Role {
@@ -150,10 +147,8 @@ pub enum Message {
     },
     /// The servicer answers the challenge to its claim.
     ProveClaim {
-        /// The session.
-        session: SessionHeader,
-        /// The relay that the challenge hit.
-        relay: RelayProof,
+        /// The relay that the challenge hit; its head names the session.
+        relay: Box<RelayProof>,
         /// Its place in the claim's tree.
         path: SumProof,
     },
@@ -215,10 +210,7 @@ impl TransactionBody {
     /// Signs. `key` must be the one of [`TransactionBody::signer`].
     pub fn sign(self, key: &SecretKey) -> Transaction {
         let signature = key.sign(&self.signing_digest());
-        Transaction {
-            body: self,
-            signature,
-        }
+        Transaction { body: self, signature }
     }
 }
 

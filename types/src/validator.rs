@@ -111,11 +111,7 @@ impl Electorate {
         if set.members.is_empty() {
             return Err(ValidatorSetError::Empty);
         }
-        if let Some(pair) = set
-            .members
-            .windows(2)
-            .find(|p| p[0].public_key >= p[1].public_key)
-        {
+        if let Some(pair) = set.members.windows(2).find(|p| p[0].public_key >= p[1].public_key) {
             return Err(ValidatorSetError::Order(pair[1].public_key));
         }
         let mut total = 0u64;
@@ -125,18 +121,11 @@ impl Electorate {
             if member.weight.0 == 0 {
                 return Err(ValidatorSetError::Weightless(key));
             }
-            total = total
-                .checked_add(member.weight.0)
-                .ok_or(ValidatorSetError::Overflow)?;
+            total = total.checked_add(member.weight.0).ok_or(ValidatorSetError::Overflow)?;
             let checked = key.validate().and_then(|()| VerifyingKey::new(key));
             keys.push(checked.map_err(|error| ValidatorSetError::Key { key, error })?);
         }
-        Ok(Self {
-            hash: set.hash(),
-            set,
-            keys,
-            total: Weight(total),
-        })
+        Ok(Self { hash: set.hash(), set, keys, total: Weight(total) })
     }
 
     /// The set itself.
@@ -166,10 +155,7 @@ impl Electorate {
 
     /// Position of a member, by public key.
     pub fn position(&self, key: &PublicKey) -> Option<usize> {
-        self.set
-            .members
-            .binary_search_by(|member| member.public_key.cmp(key))
-            .ok()
+        self.set.members.binary_search_by(|member| member.public_key.cmp(key)).ok()
     }
 
     /// The member at a position.

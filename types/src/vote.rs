@@ -69,10 +69,7 @@ impl VoteData {
     /// each.
     #[must_use]
     pub fn slot(&self) -> Self {
-        Self {
-            block: BlockId::default(),
-            ..*self
-        }
+        Self { block: BlockId::default(), ..*self }
     }
 }
 
@@ -94,11 +91,7 @@ impl Wire for Vote {
 impl Vote {
     /// Signs. Only the one place of a protocol that guards against signing a slot twice may call it.
     pub fn sign(data: VoteData, key: &SecretKey) -> Self {
-        Self {
-            data,
-            signer: key.public_key(),
-            signature: key.sign(&data.digest()),
-        }
+        Self { data, signer: key.public_key(), signature: key.sign(&data.digest()) }
     }
 }
 
@@ -215,9 +208,7 @@ impl Certificate {
     /// The votes inside, by position. Meaningful for a verified certificate.
     pub fn votes(&self, electorate: &Electorate) -> Vec<Vote> {
         let signatures = self.signatures.as_chunks::<64>().0;
-        let members = self
-            .positions()
-            .filter_map(|position| electorate.member(position));
+        let members = self.positions().filter_map(|position| electorate.member(position));
         let votes = members.zip(signatures).map(|(member, &signature)| Vote {
             data: self.data,
             signer: member.public_key,
@@ -242,22 +233,13 @@ impl Certificate {
             });
         }
         let members = electorate.len();
-        let stray = self
-            .positions()
-            .last()
-            .is_some_and(|position| position >= members);
+        let stray = self.positions().last().is_some_and(|position| position >= members);
         if self.signers.len() != members.div_ceil(8) || stray {
-            return Err(CertificateError::Bitmap {
-                got: self.signers.len(),
-                members,
-            });
+            return Err(CertificateError::Bitmap { got: self.signers.len(), members });
         }
         let signers = self.positions().count();
         if self.signatures.len() != signers * 64 {
-            return Err(CertificateError::SignatureCount {
-                got: self.signatures.len(),
-                signers,
-            });
+            return Err(CertificateError::SignatureCount { got: self.signatures.len(), signers });
         }
         quorum(self.positions(), electorate)
     }
@@ -287,16 +269,10 @@ fn quorum(
     positions: impl Iterator<Item = usize>,
     electorate: &Electorate,
 ) -> Result<(), CertificateError> {
-    let weight: u64 = positions
-        .filter_map(|p| electorate.member(p))
-        .map(|m| m.weight.0)
-        .sum();
+    let weight: u64 = positions.filter_map(|p| electorate.member(p)).map(|m| m.weight.0).sum();
     if electorate.is_quorum(Weight(weight)) {
         Ok(())
     } else {
-        Err(CertificateError::NoQuorum {
-            got: Weight(weight),
-            total: electorate.total(),
-        })
+        Err(CertificateError::NoQuorum { got: Weight(weight), total: electorate.total() })
     }
 }
