@@ -26,7 +26,8 @@ pub enum SimulationError {
         /// Virtual time.
         at: Timestamp,
     },
-    /// A machine's deadline stays in the past however often it is ticked.
+    /// A machine's deadline stays in the past however often it is ticked. A poisoned machine must
+    /// have no deadline, or its host would spin.
     #[error(
         "node {node} was ticked {ticks} times at {at:?} and still wants a tick at {deadline:?}"
     )]

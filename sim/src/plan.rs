@@ -178,13 +178,13 @@ impl Plan {
         let mut random = Random::new(!seed);
         let mut plan = Self::calm(seed);
         let heals = Window::until(config.heal);
-        let max = Duration(random.below(config.max_delay.0 + 1));
+        let max = Duration(random.within(0, config.max_delay.0));
         if max.0 > 0 {
             let min = Duration(random.below(max.0));
             plan.faults.push(Fault::Delay { min, max, window: heals });
         }
         for (most, lossy) in [(config.max_loss, true), (config.max_duplication, false)] {
-            let rate = Ppm(random.below(u64::from(most.0) + 1) as u32);
+            let rate = Ppm(random.within(0, most.0.into()) as u32);
             if rate.0 > 0 && random.below(2) == 0 {
                 let window = heals;
                 plan.faults.push(if lossy {
@@ -194,31 +194,32 @@ impl Plan {
                 });
             }
         }
-        let max = Duration(random.below(config.max_store.0 + 1));
+        let max = Duration(random.within(0, config.max_store.0));
         if max.0 > 0 {
             let min = Duration(random.below(max.0));
             plan.faults.push(Fault::SlowStore { min, max });
         }
         for node in 0..config.nodes {
-            let reach = config.max_skew.0;
-            let millis = random.below(2 * reach + 1) as i64 - reach as i64;
+            let reach = i64::try_from(config.max_skew.0).unwrap_or(i64::MAX);
+            let ahead = random.within(0, reach as u64) as i64;
+            let millis = if random.below(2) == 0 { ahead } else { -ahead };
             if millis != 0 && random.below(2) == 0 {
                 plan.faults.push(Fault::Skew { node, millis });
             }
         }
-        for _ in 0..random.below(config.max_partitions + 1) {
+        for _ in 0..random.within(0, config.max_partitions) {
             let window = span(&mut random, config.heal);
             let groups = groups(&mut random, config.nodes);
             plan.faults.push(Fault::Partition { groups, window });
         }
-        for _ in 0..random.below(config.max_crashes + 1) {
+        for _ in 0..random.within(0, config.max_crashes) {
             plan.faults.push(crash(&mut random, config));
         }
-        for _ in 0..random.below(config.max_failed_stores + 1) {
+        for _ in 0..random.within(0, config.max_failed_stores) {
             plan.faults.push(Fault::FailedStore {
                 node: random.below(config.nodes as u64) as usize,
                 store: 1 + random.below(config.max_effect),
-                until_crash: Duration(random.below(config.heal.0 / 10 + 1)),
+                until_crash: Duration(random.within(0, config.heal.0 / 10)),
             });
         }
         plan
@@ -317,7 +318,7 @@ pub fn explore<E: fmt::Display>(
 }
 
 fn span(random: &mut Random, end: Timestamp) -> Window {
-    let (a, b) = (random.below(end.0 + 1), random.below(end.0 + 1));
+    let (a, b) = (random.within(0, end.0), random.within(0, end.0));
     Window { from: Timestamp(a.min(b)), to: Timestamp(a.max(b)) }
 }
 
@@ -337,7 +338,7 @@ fn crash(random: &mut Random, config: &PlanConfig) -> Fault {
         return Fault::CrashAtEffect {
             node: random.below(nodes) as usize,
             effect: 1 + random.below(config.max_effect),
-            down: Some(Duration(random.below(config.heal.0 / 10 + 1))),
+            down: Some(Duration(random.within(0, config.heal.0 / 10))),
         };
     }
     let mut who: BTreeSet<usize> = [random.below(nodes) as usize].into();

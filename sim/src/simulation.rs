@@ -517,6 +517,7 @@ impl<P: Process> Simulation<P> {
     fn send(&mut self, from: usize, to: impl IntoIterator<Item = usize>, message: &P::Message) {
         let encoded = codec::encode(message);
         let digest = Hash(*blake3::hash(&encoded).as_bytes());
+        self.record(b"send", from, &[&digest.0]);
         for to in to {
             if to >= self.nodes.len() {
                 self.counters.missed += 1;
