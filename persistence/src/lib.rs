@@ -13,6 +13,10 @@
 
 pub mod database;
 pub mod overlay;
+mod plan;
+mod record;
+mod row;
+mod run;
 pub mod store;
 pub mod tree;
 

@@ -2,23 +2,13 @@ use pocket_types::block::BlockError;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::number::{Epoch, Height};
+use pocket_types::validator::ValidatorSetError;
 use thiserror::Error;
 
 use crate::overlay::OverlayError;
-use crate::store::{StoreError, Table};
+use crate::row::Damage;
+use crate::store::StoreError;
 use crate::tree::LimitError;
-
-/// Stored bytes are not what was written. The storage is at fault; nothing was changed by reading.
-#[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("table {table}, key {key}: {what}", key = hex::encode(key))]
-pub struct Damage {
-    /// The table.
-    pub table: Table,
-    /// The row's key.
-    pub key: Vec<u8>,
-    /// What is wrong with it.
-    pub what: String,
-}
 
 /// Why the database could not do what was asked. Unless a variant says otherwise, the caller is at
 /// fault and nothing has changed.
@@ -89,6 +79,9 @@ pub enum DatabaseError {
         /// Hash in the header.
         expected: Hash,
     },
+    /// The genesis' validators can't decide anything.
+    #[error("the genesis' validators can't be used: {0}")]
+    GenesisValidators(#[from] ValidatorSetError),
     /// Another set of that epoch is stored.
     #[error("another validator set of epoch {0} is stored")]
     EpochTaken(Epoch),
@@ -117,6 +110,14 @@ pub enum DatabaseError {
         stored: BlockId,
         /// The block given.
         got: BlockId,
+    },
+    /// The header names another parent than the tip.
+    #[error("the block's parent is {got}, the tip is {expected}")]
+    WrongParent {
+        /// The parent in the header.
+        got: BlockId,
+        /// The tip.
+        expected: BlockId,
     },
     /// The header's state root is not what the block's changes lead to.
     #[error("the header's state root is {header}, the changes lead to {computed}")]

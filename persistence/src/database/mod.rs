@@ -1,23 +1,33 @@
 //! The driver: the only code that calls a store.
 
 mod error;
+mod log;
+mod query;
+mod verify;
 
-use pocket_types::block::{Block, Header};
+use std::collections::BTreeMap;
+
+use parking_lot::{Mutex, RwLock};
+use pocket_types::block::Block;
 use pocket_types::finality::FinalityProof;
 use pocket_types::hash::Hash;
-use pocket_types::id::{BlockId, ChainId, TransactionId};
+use pocket_types::id::{BlockId, ChainId};
 use pocket_types::list::ListProof;
-use pocket_types::merkle::ProvenValue;
-use pocket_types::number::{Epoch, Height};
+use pocket_types::number::Height;
 use pocket_types::state::{Collection, StateChanges};
 use pocket_types::transaction::Transaction;
-use pocket_types::validator::ValidatorSet;
+use pocket_types::validator::{Electorate, ValidatorSet};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Direction, Durability, KeyRange, Store};
+use crate::overlay::Overlays;
+use crate::plan;
+use crate::record::{FORMAT, GENESIS, GenesisRecord};
+use crate::store::{Durability, Op, Read, Sequence, Store, Table};
 use crate::tree::State;
 
-pub use error::{Damage, DatabaseError};
+pub use crate::row::Damage;
+pub use error::DatabaseError;
+pub use log::{MAX_LOCAL_KEY, MAX_LOCAL_VALUE};
 
 /// Bounds of a [`Database`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +106,18 @@ pub type Dataset = Collection;
 /// ([`DatabaseError::Closed`]); reads go on. Open it again to go on writing.
 pub struct Database<S: Store> {
     store: S,
+    chain: ChainId,
+    config: Config,
+    view: RwLock<View>,
+    /// The store's last sequence as the one writer knows it; none once a write has failed.
+    writer: Mutex<Option<Sequence>>,
+}
+
+/// What is in memory.
+struct View {
+    tip: Tip,
+    overlays: Overlays,
+    recent: BTreeMap<Height, State>,
 }
 
 impl<S: Store> Database<S> {
@@ -103,29 +125,57 @@ impl<S: Store> Database<S> {
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::AlreadyInitialized`] if there is one in it; otherwise as [`Database::commit`].
+    /// [`DatabaseError::AlreadyInitialized`] if there is one in it,
+    /// [`DatabaseError::GenesisValidators`], changes beyond the limits, or the store's.
     pub fn initialize(store: S, config: Config, genesis: &Genesis) -> Result<Self, DatabaseError> {
-        todo!()
+        let read = store.snapshot()?;
+        if let Some(record) = query::row::<GenesisRecord>(&read, Table::Meta, GENESIS)? {
+            return Err(DatabaseError::AlreadyInitialized(record.chain));
+        }
+        Electorate::new(genesis.validators.clone())?;
+        let delta = State::empty().delta(&genesis.changes)?;
+        let state = State::empty().after(&delta);
+        let ops = plan::genesis(genesis, &state, &delta);
+        store.commit(read.sequence(), &ops, Durability::Immediate)?;
+        Self::open(store, config, genesis.chain)
     }
 
     /// Opens the chain in a store and loads its current state: time and memory are proportional to
-    /// the state, not to the history.
+    /// the state (times the logarithm of the height, at worst), not to the history.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Uninitialized`], [`DatabaseError::WrongGenesis`], or damage by its place.
+    /// [`DatabaseError::Uninitialized`], [`DatabaseError::WrongGenesis`],
+    /// [`DatabaseError::Format`], or damage by its place.
     pub fn open(store: S, config: Config, chain: ChainId) -> Result<Self, DatabaseError> {
-        todo!()
+        let read = store.snapshot()?;
+        let record = query::row::<GenesisRecord>(&read, Table::Meta, GENESIS)?
+            .ok_or(DatabaseError::Uninitialized)?;
+        if record.format != FORMAT {
+            return Err(DatabaseError::Format { stored: record.format, supported: FORMAT });
+        }
+        if record.chain != chain {
+            return Err(DatabaseError::WrongGenesis { stored: record.chain, expected: chain });
+        }
+        let tip = query::tip(&read)?;
+        let state = query::load_state(&read, &tip)?;
+        let writer = Mutex::new(Some(read.sequence()));
+        let view = RwLock::new(View {
+            tip,
+            overlays: Overlays::new(tip.block, state, config.max_overlays),
+            recent: BTreeMap::new(),
+        });
+        Ok(Self { store, chain, config, view, writer })
     }
 
     /// The network.
-    pub fn chain(&self) -> ChainId {
-        todo!()
+    pub const fn chain(&self) -> ChainId {
+        self.chain
     }
 
     /// The newest decided block.
     pub fn tip(&self) -> Tip {
-        todo!()
+        self.view.read().tip
     }
 
     /// The state after the tip or an undecided block.
@@ -134,22 +184,11 @@ impl<S: Store> Database<S> {
     ///
     /// [`crate::overlay::OverlayError::Unknown`].
     pub fn state(&self, block: BlockId) -> Result<State, DatabaseError> {
-        todo!()
+        Ok(self.view.read().overlays.state(block)?.clone())
     }
 
-    /// The state after a decided block.
-    ///
-    /// Free for the last [`Config::recent_states`] heights since the database was opened; otherwise
-    /// it costs reading the history since then and O(changes since then * log size) hashes.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Future`], [`DatabaseError::Pruned`], or damage by its place.
-    pub fn state_at(&self, height: Height) -> Result<State, DatabaseError> {
-        todo!()
-    }
-
-    /// Adds an undecided block over its parent; returns the state root after it.
+    /// Adds an undecided block over its parent; returns the state root after it. Adding the same
+    /// block again changes nothing.
     ///
     /// # Errors
     ///
@@ -160,12 +199,12 @@ impl<S: Store> Database<S> {
         block: BlockId,
         changes: &StateChanges,
     ) -> Result<Hash, DatabaseError> {
-        todo!()
+        Ok(self.view.write().overlays.insert(parent, block, changes)?)
     }
 
     /// Gives up an undecided block and everything over it.
     pub fn discard(&self, block: BlockId) {
-        todo!()
+        self.view.write().overlays.discard(block);
     }
 
     /// Makes a decided block durable, in one atomic write: its changes, itself, its finality proof
@@ -177,208 +216,114 @@ impl<S: Store> Database<S> {
     /// [`DatabaseError`] naming what doesn't fit; nothing has changed then, unless it is
     /// [`DatabaseError::Store`].
     pub fn commit(&self, decided: &Decided) -> Result<Tip, DatabaseError> {
-        todo!()
+        let mut writer = self.writer.lock();
+        let header = &decided.block.header;
+        let block = header.id();
+        let (tip, overlay) = {
+            let view = self.view.read();
+            if header.height <= view.tip.height {
+                let tip = view.tip;
+                drop(view);
+                return self.committed_before(header.height, block).map(|()| tip);
+            }
+            (view.tip, view.overlays.next(block).cloned())
+        };
+        self.check(&tip, decided)?;
+        let overlay = overlay?;
+        let computed = overlay.state.root();
+        if computed != header.state_root {
+            return Err(DatabaseError::WrongStateRoot { header: header.state_root, computed });
+        }
+        let next = Tip { height: header.height, block, state_root: computed, floor: tip.floor };
+        let read = self.store.snapshot()?;
+        let next_validators = query::unstored_validators(&read, decided)?;
+        let merged = query::merged(&read, &next)?;
+        let ops = plan::commit(
+            &next,
+            &decided.block,
+            &decided.proof,
+            &overlay.delta,
+            next_validators,
+            merged,
+        );
+        self.write(&mut writer, &ops, Durability::Immediate)?;
+        let mut view = self.view.write();
+        let before = view.overlays.committed().clone();
+        view.overlays.decide(block)?;
+        view.tip = next;
+        view.remember(tip.height, before, self.config.recent_states);
+        Ok(next)
     }
 
-    /// A decided block.
+    /// Drops blocks below `floor`, and the history that only heights below it need, as far as whole
+    /// runs of it lie below. Indexes by id stay, so that what is gone is [`DatabaseError::Pruned`]
+    /// rather than unknown. A floor at or below the present one changes nothing.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::NoBlockAtGenesis`], [`DatabaseError::Future`], [`DatabaseError::Pruned`], or
-    /// damage by its place.
-    pub fn block(&self, height: Height) -> Result<Block, DatabaseError> {
-        todo!()
-    }
-
-    /// A decided header.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::block`].
-    pub fn header(&self, height: Height) -> Result<Header, DatabaseError> {
-        todo!()
-    }
-
-    /// Why a block is decided.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::block`].
-    pub fn finality(&self, height: Height) -> Result<FinalityProof, DatabaseError> {
-        todo!()
-    }
-
-    /// The height of a decided block; none if no such block was decided.
-    ///
-    /// # Errors
-    ///
-    /// Damage by its place, or the store's.
-    pub fn height_of(&self, block: BlockId) -> Result<Option<Height>, DatabaseError> {
-        todo!()
-    }
-
-    /// A decided block by its id; none if no such block was decided.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Pruned`], damage by its place, or the store's.
-    pub fn block_by_id(&self, block: BlockId) -> Result<Option<Block>, DatabaseError> {
-        todo!()
-    }
-
-    /// A decided transaction with the proof of its place; none if no decided block has it.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Pruned`], damage by its place, or the store's.
-    pub fn transaction(
-        &self,
-        id: TransactionId,
-    ) -> Result<Option<IncludedTransaction>, DatabaseError> {
-        todo!()
-    }
-
-    /// The validator set of an epoch.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::UnknownEpoch`], damage by its place, or the store's.
-    pub fn validators(&self, epoch: Epoch) -> Result<ValidatorSet, DatabaseError> {
-        todo!()
-    }
-
-    /// The validator set that headers name by this hash.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::UnknownValidators`], damage by its place, or the store's.
-    pub fn validators_by_hash(&self, hash: Hash) -> Result<ValidatorSet, DatabaseError> {
-        todo!()
-    }
-
-    /// The value of a key after the block of a height, or none if there was none.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Future`], [`DatabaseError::Pruned`], or damage by its place: never none when
-    /// nobody can say.
-    pub fn value_at(
-        &self,
-        collection: Collection,
-        key: &[u8],
-        height: Height,
-    ) -> Result<Option<Vec<u8>>, DatabaseError> {
-        todo!()
-    }
-
-    /// The value of a key after the block of a height, or its absence, with the proof against the
-    /// state root in that block's header. Costs what [`Database::state_at`] costs.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::state_at`].
-    pub fn prove(
-        &self,
-        collection: Collection,
-        key: &[u8],
-        height: Height,
-    ) -> Result<ProvenValue, DatabaseError> {
-        todo!()
-    }
-
-    /// Makes records of consensus, and bodies of undecided blocks, durable in one atomic write.
-    /// `height` is the one they are about; a commit of that height drops them.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Decided`] for a height that is decided; otherwise as [`Database::commit`].
-    pub fn append_log(
-        &self,
-        height: Height,
-        records: &[Vec<u8>],
-        bodies: &[(BlockId, Vec<u8>)],
-    ) -> Result<(), DatabaseError> {
-        todo!()
-    }
-
-    /// The records above the tip, in the order in which they were appended.
-    ///
-    /// # Errors
-    ///
-    /// Damage by its place, or the store's.
-    pub fn load_log(&self) -> Result<Vec<Vec<u8>>, DatabaseError> {
-        todo!()
-    }
-
-    /// The body of an undecided block that was stored for this height, or none.
-    ///
-    /// # Errors
-    ///
-    /// Damage by its place, or the store's.
-    pub fn body(&self, height: Height, block: BlockId) -> Result<Option<Vec<u8>>, DatabaseError> {
-        todo!()
-    }
-
-    /// Sets rows of a dataset of the host's own, all or none.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::RowLimit`] for keys or values beyond the limits; otherwise as
-    /// [`Database::commit`].
-    pub fn put_local(
-        &self,
-        dataset: Dataset,
-        rows: &[(Vec<u8>, Vec<u8>)],
-        durability: Durability,
-    ) -> Result<(), DatabaseError> {
-        todo!()
-    }
-
-    /// At most `limit` rows of a range of a dataset, in key order or against it.
-    ///
-    /// # Errors
-    ///
-    /// Damage by its place, or the store's.
-    pub fn scan_local(
-        &self,
-        dataset: Dataset,
-        range: &KeyRange,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DatabaseError> {
-        todo!()
-    }
-
-    /// Removes the rows of a range of a dataset.
-    ///
-    /// # Errors
-    ///
-    /// As [`Database::commit`].
-    pub fn delete_local(
-        &self,
-        dataset: Dataset,
-        range: &KeyRange,
-        durability: Durability,
-    ) -> Result<(), DatabaseError> {
-        todo!()
-    }
-
-    /// Drops the history below `floor`, as far as whole runs of it lie below.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Future`] for a floor above the tip; otherwise as [`Database::commit`].
+    /// [`DatabaseError::Future`] for a floor above the tip; otherwise the store's.
     pub fn prune(&self, floor: Height) -> Result<Tip, DatabaseError> {
-        todo!()
+        let mut writer = self.writer.lock();
+        let mut tip = self.tip();
+        if floor > tip.height {
+            return Err(DatabaseError::Future { height: floor, tip: tip.height });
+        }
+        if floor > tip.floor {
+            tip.floor = floor;
+            self.write(&mut writer, &plan::prune(&tip), Durability::Immediate)?;
+            let mut view = self.view.write();
+            view.tip = tip;
+            view.recent = view.recent.split_off(&floor);
+        }
+        Ok(tip)
     }
 
-    /// Walks everything, recomputes every state root and checks every checksum: the first damage,
-    /// if there is any.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError::Damaged`] naming the place.
-    pub fn verify(&self) -> Result<(), DatabaseError> {
-        todo!()
+    /// Everything about a decided block that can be said without the store.
+    fn check(&self, tip: &Tip, decided: &Decided) -> Result<(), DatabaseError> {
+        let header = &decided.block.header;
+        if header.chain != self.chain {
+            return Err(DatabaseError::WrongChain { got: header.chain, expected: self.chain });
+        }
+        if header.height != tip.height.next() {
+            return Err(DatabaseError::NotNext { got: header.height, expected: tip.height.next() });
+        }
+        if header.parent != tip.block {
+            return Err(DatabaseError::WrongParent { got: header.parent, expected: tip.block });
+        }
+        if decided.proof.header() != Some(header) {
+            return Err(DatabaseError::WrongProof(header.id()));
+        }
+        Ok(decided.block.check_body()?)
+    }
+
+    /// Whether this very block was decided at a height that is.
+    fn committed_before(&self, height: Height, got: BlockId) -> Result<(), DatabaseError> {
+        if self.height_of(got)? == Some(height) {
+            return Ok(());
+        }
+        let stored = self.header(height)?.id();
+        Err(DatabaseError::Conflict { height, stored, got })
+    }
+
+    fn write(
+        &self,
+        writer: &mut Option<Sequence>,
+        ops: &[Op],
+        durability: Durability,
+    ) -> Result<(), DatabaseError> {
+        // Taken first: whatever happens in the store, nothing follows a write that failed.
+        let expect = writer.take().ok_or(DatabaseError::Closed)?;
+        *writer = Some(self.store.commit(expect, ops, durability)?);
+        Ok(())
+    }
+}
+
+impl View {
+    /// Keeps the state of a height, as long as it is among the newest kept.
+    fn remember(&mut self, height: Height, state: State, limit: usize) {
+        self.recent.insert(height, state);
+        while self.recent.len() > limit {
+            self.recent.pop_first();
+        }
     }
 }

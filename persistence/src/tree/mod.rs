@@ -10,12 +10,13 @@ mod node;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pocket_types::codec::{Bytes, List};
+use pocket_types::codec::Bytes;
 use pocket_types::hash::Hash;
 use pocket_types::merkle::{EMPTY, MAX_VALUE, ProvenValue, path};
 use pocket_types::state::{Collection, StateChanges, StateError, StateRead};
 use thiserror::Error;
 
+use crate::record::ValueRecord;
 use node::{Edit, Leaf, Tree, Work};
 
 /// The longest key of the state, in bytes.
@@ -157,8 +158,16 @@ impl State {
         self.edited(edits, &mut Work::default())
     }
 
+    /// The state in which these keys have these values.
+    pub(crate) fn replaced(&self, values: &BTreeMap<(Collection, Hash), ValueRecord>) -> Self {
+        let edits = values.iter().map(|((collection, path), record)| {
+            (*collection, *path, &record.key[..], record.value.as_deref())
+        });
+        self.edited(edits, &mut Work::default())
+    }
+
     /// Applies edits that come by strictly increasing collection and path.
-    pub(crate) fn edited<'e>(
+    fn edited<'e>(
         &self,
         edits: impl Iterator<Item = (Collection, Hash, &'e [u8], Option<&'e [u8]>)>,
         work: &mut Work,
