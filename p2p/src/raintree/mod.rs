@@ -1,0 +1,46 @@
+//! RainTree: broadcast to every node of a segment.
+//!
+//! # The tree
+//!
+//! Every member of a [`View`] knows the same sorted list. The message's id seeds a [permutation] of
+//! it, so that each message has a tree of its own and nobody can choose a place at which everyone's
+//! messages depend on him. Read as a ring, the permuted list starts at the originator, who is
+//! responsible for all of it. Whoever is responsible for a range stands at its head, splits it in
+//! three, keeps the third in which it stands and hands each of the other two to the node at its
+//! head; then it splits its own third, until it is alone. So every node is reached exactly once,
+//! after at most ceil(log3 n) hops, and nobody sends more than twice for each of as many levels
+//! ([`partition`]).
+//!
+//! When the host finds a target [unreachable](Input::Unreachable), the next node of that target's
+//! range gets the rest of the range.
+//!
+//! # What is checked
+//!
+//! An envelope costs nothing if its message was seen before. Otherwise its id must be the hash of
+//! its content before anything else uses either; its sender must be a member of the view that it
+//! names; what it asks us to pass on must be possible in that view. A message by a view that we
+//! don't have is delivered if its sender is a member of one that we do have, and not passed on.
+//!
+//! A message is passed on before the host has judged its content: what members of a segment may
+//! send is the host's to limit ([`crate::limit`], [`crate::peers`]).
+
+mod config;
+mod envelope;
+mod error;
+pub mod go_v1;
+mod input;
+mod output;
+pub mod partition;
+pub mod permutation;
+mod repair;
+mod seen;
+mod state;
+mod view;
+
+pub use config::{RainTreeConfig, Topology};
+pub use envelope::{Envelope, MessageId, Payload, Route, Segment};
+pub use error::{EnvelopeError, RainTreeError, ViewError};
+pub use input::Input;
+pub use output::Output;
+pub use state::{RainTree, Stats};
+pub use view::{MAX_MEMBERS, View, ViewId};

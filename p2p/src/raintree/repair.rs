@@ -1,0 +1,86 @@
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Duration, Timestamp};
+
+use super::envelope::{MessageId, Payload};
+use super::view::View;
+
+/// What we sent of late and to whom, in case a target turns out to be unreachable.
+#[derive(Debug)]
+pub(super) struct Repair {
+    messages: BTreeMap<MessageId, Kept>,
+    by_age: VecDeque<(Timestamp, MessageId)>,
+    bytes: usize,
+    max_bytes: usize,
+    keep: Duration,
+}
+
+/// A message, and the ranges that others are to serve.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) view: Arc<View>,
+    pub(super) payload: Payload,
+    pub(super) ranges: BTreeMap<PublicKey, Range>,
+}
+
+/// Places of a message's permutation, around the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Range {
+    pub(super) start: u32,
+    pub(super) length: u32,
+}
+
+impl Repair {
+    pub(super) const fn new(max_bytes: usize, keep: Duration) -> Self {
+        Self { messages: BTreeMap::new(), by_age: VecDeque::new(), bytes: 0, max_bytes, keep }
+    }
+
+    pub(super) fn keep(&mut self, now: Timestamp, id: MessageId, kept: Kept) {
+        let size = kept.size();
+        if self.messages.insert(id, kept).is_none() {
+            self.by_age.push_back((now, id));
+            self.bytes = self.bytes.saturating_add(size);
+        }
+        while self.bytes > self.max_bytes && !self.by_age.is_empty() {
+            self.drop_oldest();
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, id: &MessageId) -> Option<&mut Kept> {
+        self.messages.get_mut(id)
+    }
+
+    /// Lets go of what is old enough.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while let Some((since, _)) = self.by_age.front() {
+            if now.since(*since) < self.keep {
+                break;
+            }
+            self.drop_oldest();
+        }
+    }
+
+    /// When the oldest message may go.
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.by_age.front().map(|(since, _)| since.after(self.keep))
+    }
+
+    fn drop_oldest(&mut self) {
+        let oldest = self.by_age.pop_front();
+        if let Some(kept) = oldest.and_then(|(_, id)| self.messages.remove(&id)) {
+            self.bytes = self.bytes.saturating_sub(kept.size());
+        }
+    }
+}
+
+impl Kept {
+    /// Bytes that it counts for; a range never becomes two, so this doesn't change.
+    fn size(&self) -> usize {
+        self.payload.len().saturating_add(OVERHEAD)
+    }
+}
+
+/// What a message without content counts for: its ranges, at most two for each of 16 levels.
+const OVERHEAD: usize = 4096;
