@@ -11,7 +11,11 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+#[cfg(feature = "test-utils")]
+pub mod conformance;
 pub mod database;
+#[cfg(feature = "test-utils")]
+pub mod fault;
 pub mod overlay;
 mod plan;
 mod record;

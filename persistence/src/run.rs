@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::database::DatabaseError;
 use crate::row::{self, Damage};
-use crate::store::{Direction, KeyRange, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, Read, Table};
+use crate::store::{Direction, KeyRange, MAX_KEY_BYTES, MAX_VALUE_BYTES, Op, Read, Row, Table};
 
 /// Entries of a run, by key.
 pub(crate) type Entries = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -206,7 +206,7 @@ impl Family {
         read: &impl Read,
         run: Run,
         key: &[u8],
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, DatabaseError> {
+    ) -> Result<Option<Row>, DatabaseError> {
         let tile = self.tile(read, run, key)?;
         let found = tile.entries.iter().find(|(found, _)| found[..] >= *key);
         if let Some((key, value)) = found {

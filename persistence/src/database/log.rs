@@ -8,7 +8,7 @@ use pocket_types::number::Height;
 use super::{Database, DatabaseError, Dataset};
 use crate::record::{body_key, height_key, named};
 use crate::row::{self, Damage};
-use crate::store::{Direction, Durability, KeyRange, Op, Read, Store, Table};
+use crate::store::{Direction, Durability, KeyRange, Op, Read, Row, Store, Table};
 
 /// The longest key of a dataset of the host's own, in bytes.
 pub const MAX_LOCAL_KEY: usize = 512;
@@ -59,7 +59,7 @@ impl<S: Store> Database<S> {
     pub fn load_log(&self) -> Result<Vec<Vec<u8>>, DatabaseError> {
         let read = self.store.snapshot()?;
         let all = KeyRange::all();
-        let rows = rows(&read, Table::Log, &all, Direction::Forward, usize::MAX)?;
+        let rows = opened(&read, Table::Log, &all, Direction::Forward, usize::MAX)?;
         Ok(rows.into_iter().map(|(_, record)| record).collect())
     }
 
@@ -85,7 +85,7 @@ impl<S: Store> Database<S> {
     pub fn put_local(
         &self,
         dataset: Dataset,
-        rows: &[(Vec<u8>, Vec<u8>)],
+        rows: &[Row],
         durability: Durability,
     ) -> Result<(), DatabaseError> {
         let mut ops = Vec::with_capacity(rows.len());
@@ -108,10 +108,10 @@ impl<S: Store> Database<S> {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DatabaseError> {
+    ) -> Result<Vec<Row>, DatabaseError> {
         let read = self.store.snapshot()?;
         let mut rows =
-            rows(&read, Table::Local, &within_dataset(dataset, range), direction, limit)?;
+            opened(&read, Table::Local, &within_dataset(dataset, range), direction, limit)?;
         let name = named(dataset, &[]).len();
         rows.iter_mut().for_each(|(key, _)| {
             key.drain(..name);
@@ -136,13 +136,13 @@ impl<S: Store> Database<S> {
 }
 
 /// Opened rows of a range.
-fn rows(
+fn opened(
     read: &impl Read,
     table: Table,
     range: &KeyRange,
     direction: Direction,
     limit: usize,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DatabaseError> {
+) -> Result<Vec<Row>, DatabaseError> {
     let mut rows = Vec::new();
     let mut damage: Option<Damage> = None;
     read.scan(table, range, direction, limit, &mut |key, stored| {

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::{Direction, Durability, KeyRange, Op, Read, Sequence, Store, StoreError, Table};
+use super::{Direction, Durability, KeyRange, Op, Read, Sequence, Store, StoreError, Table, Visit};
 
 /// A store in memory. Clones share it.
 ///
@@ -53,6 +53,16 @@ impl Store for MemoryStore {
 }
 
 impl MemoryRead {
+    pub(crate) fn commit(&mut self, expect: Sequence, ops: &[Op]) -> Result<Sequence, StoreError> {
+        let last = self.sequence;
+        if last != expect {
+            return Err(StoreError::Fenced { expected: expect, last });
+        }
+        ops.iter().for_each(|op| self.apply(op));
+        self.sequence = last.next();
+        Ok(self.sequence)
+    }
+
     fn rows(&mut self, table: Table) -> &mut Rows {
         Arc::make_mut(self.tables.entry(table).or_default())
     }
@@ -93,7 +103,7 @@ impl Read for MemoryRead {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let Some(rows) = self.tables.get(&table) else {
             return Ok(());

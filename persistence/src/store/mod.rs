@@ -90,9 +90,15 @@ pub trait Read {
         range: &KeyRange,
         direction: Direction,
         limit: usize,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+        visit: Visit<'_>,
     ) -> Result<(), StoreError>;
 }
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Looks at a key and its value, and breaks to see no more.
+pub type Visit<'v> = &'v mut (dyn FnMut(&[u8], &[u8]) -> ControlFlow<()> + 'v);
 
 /// Counts the commits of a store, from 0 for a new one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -136,7 +136,7 @@ impl State {
                 });
             }
         }
-        delta.sort_unstable_by(|a, b| (a.collection, a.path).cmp(&(b.collection, b.path)));
+        delta.sort_unstable_by_key(|change| (change.collection, change.path));
         Ok(Delta(delta))
     }
 
