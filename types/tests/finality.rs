@@ -1,0 +1,233 @@
+//! A header is trusted when a quorum decided this very header, and only as the successor of one that
+//! is trusted already.
+
+mod common;
+
+use common::*;
+use pocket_types::block::{Block, BlockError, Header, beacon};
+use pocket_types::codec::List;
+use pocket_types::finality::{FinalityError, FinalityLink, FinalityProof, TrustedTip, certified};
+use pocket_types::hash::Hash;
+use pocket_types::id::{BlockId, ChainId};
+use pocket_types::number::{Epoch, Height, Round, Timestamp};
+use pocket_types::transaction::Message;
+use pocket_types::validator::Electorate;
+use pocket_types::vote::{CertificateError, Phase, VoteData};
+
+const OTHER: Hash = Hash([0x77; 32]);
+
+#[test]
+fn a_decided_header_is_proved() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let header = header(&electorate);
+    for signers in [&[0, 1, 2][..], &[0, 1, 3], &[0, 1, 2, 3]] {
+        let proof = decided(header.clone(), &electorate, &secrets, signers);
+        assert_eq!(proof.header(), Some(&header));
+        assert_eq!(proof.verify(&electorate), Ok(&header));
+    }
+}
+
+#[test]
+fn too_few_or_wrong_signers_prove_nothing() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let header = header(&electorate);
+    let proof = decided(header.clone(), &electorate, &secrets, &[0, 3]);
+    let refused = proof.verify(&electorate).unwrap_err();
+    assert!(matches!(refused, FinalityError::Certificate(CertificateError::NoQuorum { .. })));
+
+    let strangers = [7, 8, 9, 10].map(secret);
+    let proof = decided(header, &electorate, &strangers, &[0, 1, 2]);
+    let refused = CertificateError::Signatures(vec![0, 1, 2]);
+    assert_eq!(proof.verify(&electorate), Err(refused.into()));
+}
+
+#[test]
+fn hotpokt_decides_by_one_link() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let link = decided(header(&electorate), &electorate, &secrets, &[0, 1, 2]).links[0].clone();
+    for count in [0, 2, 3, 4] {
+        let links = List::<FinalityLink, 4>::new(vec![link.clone(); count]).unwrap();
+        let refused = FinalityError::Links { got: count, expected: 1 };
+        assert_eq!(FinalityProof { links }.verify(&electorate), Err(refused));
+    }
+}
+
+#[test]
+fn only_a_commit_certificate_decides() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let header = header(&electorate);
+    for got in [Phase::NewRound, Phase::Propose, Phase::Prepare, Phase::PreCommit] {
+        let data = vote_data(&electorate, got, header.id());
+        let certificate = certificate(data, &electorate, &secrets, &[0, 1, 2]);
+        let proof = FinalityProof::commit(header.clone(), certificate);
+        assert_eq!(proof.verify(&electorate), Err(FinalityError::Phase { got }));
+    }
+}
+
+#[test]
+fn header_and_certificate_agree_on_every_field_they_share() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let header = header(&electorate);
+    let data = vote_data(&electorate, Phase::Commit, header.id());
+    let check = |header: &Header, data: VoteData| {
+        certified(header, &certificate(data, &electorate, &secrets, &[0, 1, 2]))
+    };
+    assert_eq!(check(&header, data), Ok(()));
+    let later = VoteData { round: Round(99), ..data };
+    assert_eq!(check(&header, later), Ok(()), "a header names no round");
+
+    let disagree = |what| Err(FinalityError::Disagree(what));
+    assert_eq!(check(&header, VoteData { chain: ChainId(OTHER), ..data }), disagree("chain"));
+    assert_eq!(check(&header, VoteData { height: Height(8), ..data }), disagree("height"));
+    assert_eq!(check(&header, VoteData { epoch: Epoch(4), ..data }), disagree("epoch"));
+    assert_eq!(check(&header, VoteData { validators: OTHER, ..data }), disagree("validators"));
+    let block = FinalityError::Block { got: BlockId(OTHER), expected: header.id() };
+    assert_eq!(check(&header, VoteData { block: BlockId(OTHER), ..data }), Err(block));
+
+    let future = Header { version: 2, ..header };
+    let data = VoteData { block: future.id(), ..data };
+    assert_eq!(check(&future, data), Err(FinalityError::Version { got: 2 }));
+}
+
+/// Whatever is changed in a header, its certificate is for another block.
+#[test]
+fn a_header_is_certified_as_a_whole() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let header = header(&electorate);
+    let proof = decided(header.clone(), &electorate, &secrets, &[0, 1, 2]);
+    let certificate = &proof.links[0].certificate;
+    let base = || header.clone();
+    let changed = [
+        Header { chain: ChainId(OTHER), ..base() },
+        Header { height: Height(8), ..base() },
+        Header { epoch: Epoch(4), ..base() },
+        Header { parent: BlockId(OTHER), ..base() },
+        Header { parent_certificate: Some(certificate.clone()), ..base() },
+        Header { time: Timestamp(1), ..base() },
+        Header { proposer: secret(99).public_key(), ..base() },
+        Header { state_root: OTHER, ..base() },
+        Header { transactions_root: OTHER, ..base() },
+        Header { evidence_root: OTHER, ..base() },
+        Header { validators: OTHER, ..base() },
+        Header { next_validators: OTHER, ..base() },
+        Header { randomness: OTHER, ..base() },
+        Header { randomness_proof: pocket_types::vrf::VrfProof([7; 80]), ..base() },
+    ];
+    for header in changed {
+        let expected = header.id();
+        let got = certificate.data.block;
+        assert_eq!(certified(&header, certificate), Err(FinalityError::Block { got, expected }));
+    }
+}
+
+/// A tip at height 6 and the header of height 7 that follows it.
+fn tip_and_next(electorate: &Electorate) -> (TrustedTip, Header) {
+    let next = header(electorate);
+    let tip = TrustedTip {
+        chain: CHAIN,
+        height: Height(6),
+        block: next.parent,
+        time: Timestamp(next.time.0 - 1),
+        next_validators: electorate.hash(),
+    };
+    (tip, next)
+}
+
+#[test]
+fn trust_moves_from_header_to_header_across_validator_sets() {
+    let (first, first_secrets) = electorate(&[1; 4]);
+    let (second, second_secrets) = electorate_of(Epoch(4), 11, &[5, 6, 7]);
+    let (mut tip, next) = tip_and_next(&first);
+    let change = Header { next_validators: second.hash(), ..next };
+    let proof = decided(change.clone(), &first, &first_secrets, &[1, 2, 3]);
+    assert_eq!(tip.advance(&proof, &first), Ok(&change));
+    assert_eq!(tip, TrustedTip::of(&change));
+
+    let after = Header {
+        height: Height(8),
+        parent: change.id(),
+        time: Timestamp(change.time.0 + 1),
+        ..header(&second)
+    };
+    let proof = decided(after.clone(), &second, &second_secrets, &[0, 1, 2]);
+    let before = tip;
+    assert_eq!(
+        tip.advance(&proof, &first),
+        Err(FinalityError::Validators { got: first.hash(), expected: second.hash() })
+    );
+    assert_eq!(tip, before);
+    assert_eq!(tip.advance(&proof, &second), Ok(&after));
+    assert_eq!(tip.height, Height(8));
+}
+
+#[test]
+fn a_header_that_breaks_a_rule_of_the_chain_does_not_move_the_tip() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let (tip, next) = tip_and_next(&electorate);
+    let base = || next.clone();
+    let broken = [
+        (Header { chain: ChainId(OTHER), ..base() }, "another network"),
+        (Header { height: Height(6), ..base() }, "not the next height"),
+        (Header { height: Height(8), ..base() }, "not the next height"),
+        (Header { parent: BlockId(OTHER), ..base() }, "another parent"),
+        (Header { time: tip.time, ..base() }, "not later than its parent"),
+        (Header { time: Timestamp(0), ..base() }, "not later than its parent"),
+        (Header { validators: OTHER, ..base() }, "another validator set"),
+    ];
+    for (header, what) in broken {
+        let mut moved = tip;
+        let proof = decided(header, &electorate, &secrets, &[0, 1, 2]);
+        assert_eq!(moved.advance(&proof, &electorate), Err(FinalityError::Chain { what }));
+        assert_eq!(moved, tip);
+    }
+}
+
+#[test]
+fn an_undecided_successor_does_not_move_the_tip() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let (tip, next) = tip_and_next(&electorate);
+    let mut moved = tip;
+    let empty = FinalityProof { links: List::empty() };
+    let refused = FinalityError::Links { got: 0, expected: 1 };
+    assert_eq!(moved.advance(&empty, &electorate), Err(refused));
+    let undecided = decided(next, &electorate, &secrets, &[0, 1]);
+    assert!(matches!(moved.advance(&undecided, &electorate), Err(FinalityError::Certificate(_))));
+    assert_eq!(moved, tip);
+}
+
+#[test]
+fn a_block_is_the_one_that_its_header_commits_to() {
+    let block = block();
+    assert_eq!(block.check_body(), Ok(()));
+    assert_eq!(block.id(), block.header.id());
+
+    let delegate = transaction(Message::Delegate { gateway: secret(1).public_key() });
+    let more = [&block.transactions[..], &[delegate]].concat();
+    let got = Block::transactions_root(&more);
+    let expected = block.header.transactions_root;
+    let changed = Block { transactions: List::new(more).unwrap(), ..block.clone() };
+    assert_eq!(changed.check_body(), Err(BlockError::TransactionsRoot { got, expected }));
+
+    let got = Block::evidence_root(&[]);
+    let expected = block.header.evidence_root;
+    let changed = Block { evidence: List::empty(), ..block };
+    assert_eq!(changed.check_body(), Err(BlockError::EvidenceRoot { got, expected }));
+}
+
+#[test]
+fn the_beacon_has_one_next_value() {
+    let (electorate, _) = electorate(&[1; 4]);
+    let (previous, key) = (Hash([0x0b; 32]), vrf_secret(1).public_key());
+    let honest = header(&electorate);
+    assert!(beacon::verify(&honest, previous, &key));
+
+    assert!(!beacon::verify(&honest, OTHER, &key), "another predecessor");
+    assert!(!beacon::verify(&honest, previous, &vrf_secret(2).public_key()), "another proposer");
+    let moved = Header { height: Height(8), ..honest.clone() };
+    assert!(!beacon::verify(&moved, previous, &key), "another height");
+    let chosen = Header { randomness: OTHER, ..honest.clone() };
+    assert!(!beacon::verify(&chosen, previous, &key), "a chosen value");
+    let (randomness, randomness_proof) = beacon::extend(previous, Height(7), &vrf_secret(2));
+    let foreign = Header { randomness, randomness_proof, ..honest };
+    assert!(!beacon::verify(&foreign, previous, &key), "somebody else's value");
+}
