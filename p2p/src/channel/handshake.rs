@@ -1,4 +1,5 @@
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -259,8 +260,7 @@ fn noise(side: Side, mut seed: [u8; 32]) -> HandshakeState {
 }
 
 fn read(noise: &mut HandshakeState, message: &[u8]) -> Result<Vec<u8>, HandshakeError> {
-    let mut payload = Vec::new();
-    payload.resize(message.len(), 0);
+    let mut payload = vec![0; message.len()];
     let length = noise.read_message(message, &mut payload).map_err(refused)?;
     payload.truncate(length);
     Ok(payload)

@@ -113,3 +113,12 @@ pub enum Route {
     /// [`Topology::GoV1`](super::Topology): the targets of all levels below this one.
     Level(u32),
 }
+
+impl Route {
+    /// How much is asked for: two routes of one kind ask for the same or one for more.
+    pub(super) const fn amount(self) -> u32 {
+        match self {
+            Self::Range(amount) | Self::Level(amount) => amount,
+        }
+    }
+}

@@ -16,10 +16,14 @@
 //!
 //! # What is checked
 //!
-//! An envelope costs nothing if its message was seen before. Otherwise its id must be the hash of
-//! its content before anything else uses either; its sender must be a member of the view that it
-//! names; what it asks us to pass on must be possible in that view. A message by a view that we
-//! don't have is delivered if its sender is a member of one that we do have, and not passed on.
+//! An envelope's sender must be a member of the view that it names, what it asks us to pass on must
+//! be possible in that view, and its id must be the hash of its content, before anything is done
+//! with it. A message by a view that we don't have is delivered if its sender is a member of one that
+//! we do have, and not passed on.
+//!
+//! A message is delivered once, and each node of it is served once: an envelope of a message that was
+//! seen before costs nothing, unless it asks for more than was asked before. Then only what is new is
+//! passed on, one send at most, so that nobody can cut nodes off by being first with a small range.
 //!
 //! A message is passed on before the host has judged its content: what members of a segment may
 //! send is the host's to limit ([`crate::limit`], [`crate::peers`]).

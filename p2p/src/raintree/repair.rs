@@ -20,14 +20,14 @@ pub(super) struct Repair {
 /// A message, and the ranges that others are to serve.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) view: Arc<View>,
     pub(super) payload: Payload,
     pub(super) ranges: BTreeMap<PublicKey, Range>,
 }
 
 /// Places of a message's permutation, around the ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Range {
+    pub(super) view: Arc<View>,
     pub(super) start: u32,
     pub(super) length: u32,
 }
@@ -37,12 +37,25 @@ impl Repair {
         Self { messages: BTreeMap::new(), by_age: VecDeque::new(), bytes: 0, max_bytes, keep }
     }
 
-    pub(super) fn keep(&mut self, now: Timestamp, id: MessageId, kept: Kept) {
-        let size = kept.size();
-        if self.messages.insert(id, kept).is_none() {
-            self.by_age.push_back((now, id));
-            self.bytes = self.bytes.saturating_add(size);
+    /// Notes that `to` is to serve a range of at least two places of a message.
+    pub(super) fn keep(
+        &mut self,
+        now: Timestamp,
+        id: MessageId,
+        payload: &Payload,
+        to: PublicKey,
+        range: Range,
+    ) {
+        if let Some(kept) = self.messages.get_mut(&id) {
+            if kept.ranges.len() < MAX_RANGES {
+                kept.ranges.insert(to, range);
+            }
+            return;
         }
+        let kept = Kept { payload: payload.clone(), ranges: BTreeMap::from([(to, range)]) };
+        self.bytes = self.bytes.saturating_add(kept.size());
+        self.messages.insert(id, kept);
+        self.by_age.push_back((now, id));
         while self.bytes > self.max_bytes && !self.by_age.is_empty() {
             self.drop_oldest();
         }
@@ -76,11 +89,14 @@ impl Repair {
 }
 
 impl Kept {
-    /// Bytes that it counts for; a range never becomes two, so this doesn't change.
+    /// Bytes that it counts for.
     fn size(&self) -> usize {
         self.payload.len().saturating_add(OVERHEAD)
     }
 }
 
-/// What a message without content counts for: its ranges, at most two for each of 16 levels.
-const OVERHEAD: usize = 4096;
+/// Two for each of the 16 levels of the largest view, and as many that were added later.
+const MAX_RANGES: usize = 64;
+
+/// What a message counts for beside its content: its ranges.
+const OVERHEAD: usize = MAX_RANGES * 64;

@@ -1,30 +1,50 @@
-use alloc::collections::{BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
 use pocket_types::number::{Duration, Timestamp};
 
 use super::envelope::MessageId;
+use super::view::ViewId;
 
-/// The messages of late, so many and for so long.
+/// The messages of late, so many and for so long, and how much of each we have passed on.
 #[derive(Debug)]
 pub(super) struct Seen {
-    ids: BTreeSet<MessageId>,
+    /// By message, the views by which it came and what was served in each.
+    messages: BTreeMap<MessageId, Vec<(ViewId, u32)>>,
     by_age: VecDeque<(Timestamp, MessageId)>,
     max: usize,
+    max_views: usize,
     remember: Duration,
 }
 
 impl Seen {
-    pub(super) const fn new(max: usize, remember: Duration) -> Self {
-        Self { ids: BTreeSet::new(), by_age: VecDeque::new(), max, remember }
+    pub(super) const fn new(max: usize, max_views: usize, remember: Duration) -> Self {
+        Self { messages: BTreeMap::new(), by_age: VecDeque::new(), max, max_views, remember }
     }
 
     pub(super) fn contains(&self, id: &MessageId) -> bool {
-        self.ids.contains(id)
+        self.messages.contains_key(id)
     }
 
-    /// Remembers a message that isn't there yet; true if an older one had to go before its time.
+    /// How much of a message was served by a view.
+    pub(super) fn served(&self, id: &MessageId, view: &ViewId) -> u32 {
+        let views = self.messages.get(id).into_iter().flatten();
+        views.filter(|(known, _)| known == view).map(|(_, served)| *served).max().unwrap_or(0)
+    }
+
+    /// Notes how much of a remembered message is served by a view.
+    pub(super) fn serve(&mut self, id: &MessageId, view: ViewId, served: u32) {
+        let Some(views) = self.messages.get_mut(id) else { return };
+        views.retain(|(known, _)| *known != view);
+        if views.len() >= self.max_views {
+            views.remove(0);
+        }
+        views.push((view, served));
+    }
+
+    /// Remembers a message; true if an older one had to go before its time.
     pub(super) fn insert(&mut self, now: Timestamp, id: MessageId) -> bool {
-        if !self.ids.insert(id) {
+        if self.messages.insert(id, Vec::new()).is_some() {
             return false;
         }
         self.by_age.push_back((now, id));
@@ -47,7 +67,7 @@ impl Seen {
 
     fn forget_oldest(&mut self) {
         if let Some((_, id)) = self.by_age.pop_front() {
-            self.ids.remove(&id);
+            self.messages.remove(&id);
         }
     }
 }

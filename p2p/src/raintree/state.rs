@@ -13,9 +13,9 @@ use super::error::{EnvelopeError, RainTreeError};
 use super::go_v1;
 use super::input::Input;
 use super::output::Output;
-use super::partition::{largest_share, levels, shares};
+use super::partition::{Share, largest_share, levels, shares};
 use super::permutation::Permutation;
-use super::repair::{Kept, Range, Repair};
+use super::repair::{Range, Repair};
 use super::seen::Seen;
 use super::view::View;
 
@@ -42,7 +42,7 @@ pub struct Stats {
     pub sent: u64,
     /// Messages delivered.
     pub delivered: u64,
-    /// Envelopes of messages that we had seen.
+    /// Envelopes of messages that we had seen and served as far as they ask.
     pub duplicates: u64,
     /// Envelopes refused.
     pub refused: u64,
@@ -57,7 +57,7 @@ pub struct Stats {
 impl RainTree {
     /// A machine for the node of this identity.
     pub fn new(own: PublicKey, config: RainTreeConfig) -> Self {
-        let seen = Seen::new(config.max_remembered, config.remember);
+        let seen = Seen::new(config.max_remembered, config.max_views, config.remember);
         let repair = Repair::new(config.max_repair_bytes, config.repair);
         Self { config, own, views: BTreeMap::new(), seen, repair, stats: Stats::default() }
     }
@@ -90,11 +90,12 @@ impl RainTree {
             Topology::ExactPartition => Route::Range(view.len()),
             Topology::GoV1 => Route::Level(levels(view.len()) + 1),
         };
-        Ok(self.forward(now, &view, rank, id, route, &payload))
+        Ok(self.serve(now, &view, rank, id, route, &payload))
     }
 
     fn receive(&mut self, now: Timestamp, from: PublicKey, envelope: Envelope) -> Vec<Output> {
-        if self.seen.contains(&envelope.id) {
+        let is_new = !self.seen.contains(&envelope.id);
+        if !is_new && !self.asks_for_more(&envelope) {
             self.stats.duplicates += 1;
             return Vec::new();
         }
@@ -106,17 +107,30 @@ impl RainTree {
             }
         };
         let Envelope { segment, view: view_id, id, route, payload } = envelope;
-        self.remember(now, id);
+        if is_new {
+            self.remember(now, id);
+        }
         let mut outputs = match place {
-            Some((view, rank)) => self.forward(now, &view, rank, id, route, &payload),
+            Some((view, rank)) => self.serve(now, &view, rank, id, route, &payload),
             None => {
                 self.stats.unknown_views += 1;
                 [Output::UnknownView { peer: from, segment, view: view_id }].into()
             }
         };
-        self.stats.delivered += 1;
-        outputs.push(Output::Deliver { from, id, segment, payload });
+        if is_new {
+            self.stats.delivered += 1;
+            outputs.push(Output::Deliver { from, id, segment, payload });
+        }
         outputs
+    }
+
+    /// Whether an envelope of a message that we have seen asks us to serve nodes that we haven't
+    /// served. Without this, whoever is first to send us the message with little to serve would cut
+    /// off all the rest.
+    fn asks_for_more(&self, envelope: &Envelope) -> bool {
+        let mut views = self.views.get(&envelope.segment).into_iter().flatten();
+        let is_known = views.any(|view| view.id() == envelope.view);
+        is_known && envelope.route.amount() > self.seen.served(&envelope.id, &envelope.view)
     }
 
     /// The view of an envelope and our rank in it; none if we don't have that view. What is cheap to
@@ -166,7 +180,8 @@ impl RainTree {
         }
     }
 
-    fn forward(
+    /// Sends to those that a route asks us to serve, but for those that we have served before.
+    fn serve(
         &mut self,
         now: Timestamp,
         view: &Arc<View>,
@@ -175,68 +190,57 @@ impl RainTree {
         route: Route,
         payload: &Payload,
     ) -> Vec<Output> {
-        let outputs = match route {
-            Route::Range(length) => self.split(now, view, rank, id, length, payload),
-            Route::Level(level) => {
-                let nodes = view.len();
-                let descending = (1..level.min(levels(nodes) + 1)).rev();
-                let sends = descending.flat_map(|level| {
-                    go_v1::targets(nodes, level).map(|distance| (level, distance))
-                });
-                sends
-                    .filter(|(_, distance)| *distance != 0)
-                    .filter_map(|(level, distance)| {
-                        let to = view.member((rank + distance) % nodes)?;
-                        Some(send(view, to, id, Route::Level(level), payload))
-                    })
-                    .collect()
+        let served = self.seen.served(&id, &view.id());
+        self.seen.serve(&id, view.id(), route.amount());
+        let nodes = view.len();
+        let targets: Vec<_> = match route {
+            Route::Range(length) => {
+                let order = Permutation::new(id, nodes);
+                let own = order.place_of(rank);
+                let parts: Vec<_> = match served {
+                    0 => shares(length).collect(),
+                    // Ranges start at our own place, so what is new is one range.
+                    _ => [Share { offset: served, length: length.saturating_sub(served) }].into(),
+                };
+                let target = |share: Share| {
+                    let start = (own + share.offset) % nodes;
+                    let to = view.member(order.rank_at(start))?;
+                    if share.length > 1 {
+                        let range = Range { view: view.clone(), start, length: share.length };
+                        self.repair.keep(now, id, payload, to, range);
+                    }
+                    Some((to, Route::Range(share.length)))
+                };
+                parts.into_iter().filter_map(target).collect()
             }
+            Route::Level(below) => (served.max(1)..below)
+                .rev()
+                .flat_map(|level| go_v1::targets(nodes, level).map(|distance| (level, distance)))
+                .filter(|(_, distance)| *distance != 0)
+                .filter_map(|(level, distance)| {
+                    Some((view.member((rank + distance) % nodes)?, Route::Level(level)))
+                })
+                .collect(),
         };
-        self.stats.sent += outputs.len() as u64;
-        outputs
-    }
-
-    fn split(
-        &mut self,
-        now: Timestamp,
-        view: &Arc<View>,
-        rank: u32,
-        id: MessageId,
-        length: u32,
-        payload: &Payload,
-    ) -> Vec<Output> {
-        let order = Permutation::new(id, view.len());
-        let own = order.place_of(rank);
-        let (mut outputs, mut ranges) = (Vec::new(), BTreeMap::new());
-        for share in shares(length) {
-            let start = (own + share.offset) % view.len();
-            let Some(to) = view.member(order.rank_at(start)) else { continue };
-            outputs.push(send(view, to, id, Route::Range(share.length), payload));
-            if share.length > 1 {
-                ranges.insert(to, Range { start, length: share.length });
-            }
-        }
-        if !ranges.is_empty() {
-            let kept = Kept { view: view.clone(), payload: payload.clone(), ranges };
-            self.repair.keep(now, id, kept);
-        }
-        outputs
+        self.stats.sent += targets.len() as u64;
+        targets.into_iter().map(|(to, route)| send(view, to, id, route, payload)).collect()
     }
 
     /// Hands the range of an unreachable head to the next node in it.
-    fn hand_on(&mut self, peer: &PublicKey, id: MessageId) -> Vec<Output> {
+    fn hand_on(&mut self, now: Timestamp, peer: &PublicKey, id: MessageId) -> Vec<Output> {
         let Some(kept) = self.repair.get_mut(&id) else { return Vec::new() };
-        let Some(range) = kept.ranges.remove(peer) else { return Vec::new() };
-        let view = kept.view.clone();
-        let start = (range.start + 1) % view.len();
-        let length = range.length - 1;
+        let Some(Range { view, start, length }) = kept.ranges.remove(peer) else {
+            return Vec::new();
+        };
+        let payload = kept.payload.clone();
+        let (start, length) = ((start + 1) % view.len(), length - 1);
         let Some(to) = view.member(Permutation::new(id, view.len()).rank_at(start)) else {
             return Vec::new();
         };
+        let output = send(&view, to, id, Route::Range(length), &payload);
         if length > 1 {
-            kept.ranges.insert(to, Range { start, length });
+            self.repair.keep(now, id, &payload, to, Range { view, start, length });
         }
-        let output = send(&view, to, id, Route::Range(length), &kept.payload);
         self.stats.sent += 1;
         self.stats.repaired += 1;
         [output].into()
@@ -283,7 +287,7 @@ impl Machine for RainTree {
             Input::Tick => Vec::new(),
             Input::Broadcast { segment, payload } => self.broadcast(now, segment, payload)?,
             Input::Received { from, envelope } => self.receive(now, from, envelope),
-            Input::Unreachable { peer, id } => self.hand_on(&peer, id),
+            Input::Unreachable { peer, id } => self.hand_on(now, &peer, id),
             Input::ViewChanged(view) => {
                 self.change_view(view)?;
                 Vec::new()
