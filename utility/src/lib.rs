@@ -1,1 +1,13 @@
-//! (to be written)
+//! The ledger of Pocket Network v1.
+#![cfg_attr(not(feature = "std"), no_std)]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+extern crate alloc;
+
+pub mod genesis;
+pub mod ledger;
+pub mod params;
+pub mod query;
+pub mod session;
+pub mod state;
