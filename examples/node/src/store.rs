@@ -71,10 +71,7 @@ impl Store for RedbStore {
         let transaction = self.0.begin_read().map_err(failed)?;
         let table = transaction.open_table(SEQUENCE).map_err(failed)?;
         let sequence = sequence(&table)?;
-        Ok(RedbRead {
-            transaction,
-            sequence,
-        })
+        Ok(RedbRead { transaction, sequence })
     }
 
     fn commit(
@@ -91,10 +88,7 @@ impl Store for RedbStore {
         transaction.set_durability(durability).map_err(failed)?;
         let last = sequence(&transaction.open_table(SEQUENCE).map_err(failed)?)?;
         if last != expect {
-            return Err(StoreError::Fenced {
-                expected: expect,
-                last,
-            });
+            return Err(StoreError::Fenced { expected: expect, last });
         }
         ops.iter().try_for_each(|op| apply(&transaction, op))?;
         put_sequence(&transaction, last.next())?;
@@ -166,8 +160,7 @@ fn apply(transaction: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
         Op::DeleteRange { range, .. } if range.is_empty() => {}
         Op::DeleteRange { table, range } => {
             let mut rows = open(*table)?;
-            rows.retain_in::<&[u8], _>(bounds(range), |_, _| false)
-                .map_err(failed)?;
+            rows.retain_in::<&[u8], _>(bounds(range), |_, _| false).map_err(failed)?;
         }
     }
     Ok(())
@@ -175,10 +168,7 @@ fn apply(transaction: &WriteTransaction, op: &Op) -> Result<(), StoreError> {
 
 fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
     let end = range.end.as_deref();
-    (
-        Bound::Included(&range.start),
-        end.map_or(Bound::Unbounded, Bound::Excluded),
-    )
+    (Bound::Included(&range.start), end.map_or(Bound::Unbounded, Bound::Excluded))
 }
 
 fn sequence(table: &impl ReadableTable<(), u64>) -> Result<Sequence, StoreError> {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::overlay::Overlays;
 use crate::plan;
-use crate::record::{FORMAT, GENESIS, GenesisRecord};
+use crate::record::{FORMAT, GENESIS, GenesisRecord, TIP};
 use crate::store::{Durability, Op, Read, Sequence, Store, Table};
 use crate::tree::State;
 
@@ -149,8 +149,11 @@ impl<S: Store> Database<S> {
     /// [`DatabaseError::Format`], or damage by its place.
     pub fn open(store: S, config: Config, chain: ChainId) -> Result<Self, DatabaseError> {
         let read = store.snapshot()?;
-        let record = query::row::<GenesisRecord>(&read, Table::Meta, GENESIS)?
-            .ok_or(DatabaseError::Uninitialized)?;
+        let Some(record) = query::row::<GenesisRecord>(&read, Table::Meta, GENESIS)? else {
+            let begun = query::row::<Tip>(&read, Table::Meta, TIP)?.is_some();
+            let lost = Damage::new(Table::Meta, GENESIS, "the row is missing");
+            return Err(if begun { lost.into() } else { DatabaseError::Uninitialized });
+        };
         if record.format != FORMAT {
             return Err(DatabaseError::Format { stored: record.format, supported: FORMAT });
         }

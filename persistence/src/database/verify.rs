@@ -65,6 +65,9 @@ fn blocks(read: &impl Read, tip: &Tip) -> Result<(), DatabaseError> {
         if electorate.as_ref().is_none_or(|known| known.hash() != hash) {
             electorate = Some(validators(read, hash)?);
         }
+        if header.next_validators != hash {
+            validators(read, header.next_validators)?;
+        }
         if let Some(electorate) = &electorate {
             let checked = proof.verify(electorate);
             checked.map_err(|error| damaged(Table::Finality, &error.to_string()))?;

@@ -1,7 +1,7 @@
 //! Where bytes are kept: the contract that every storage engine's adapter fulfils.
 //!
 //! The rest of the crate plans; only [`crate::database::Database`] calls a store. An adapter is some
-//! hundred lines; run [`crate::conformance`] (feature `test-utils`) over it.
+//! hundred lines; run the `conformance` suite (feature `test-utils`) over it.
 
 mod error;
 mod memory;

@@ -175,3 +175,36 @@ impl Tree {
         Self(Some(Node::Inner(Arc::new(Inner { left, right, hash }))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(numbers: impl Iterator<Item = u32>, value: u8, work: &mut Work) -> Vec<Edit> {
+        let mut edits: Vec<Edit> = numbers
+            .map(|number| {
+                let key = number.to_be_bytes();
+                let path = merkle::path(&key);
+                Edit { path, leaf: Some(Leaf::new(path, &key, &[value], work)) }
+            })
+            .collect();
+        edits.sort_unstable_by_key(|edit| edit.path);
+        edits
+    }
+
+    #[test]
+    fn a_block_costs_its_changes_times_the_depth_below_what_they_share() {
+        let (keys, updates) = (1u32 << 15, 1usize << 8);
+        let mut work = Work::default();
+        let tree = Tree::default().edited(&put(0..keys, 1, &mut work), &mut Work::default());
+        let mut work = Work::default();
+        let edits = put((0..keys).step_by(keys as usize / updates), 2, &mut work);
+        let edited = tree.edited(&edits, &mut work);
+        assert_eq!(work.leaves, updates);
+        // Each update has a path of its own below the level at which they part: 15 - 8 levels and,
+        // at both ends, the fraction by which random paths are unbalanced.
+        assert!(work.inner > updates * 7 && work.inner < updates * 11, "{work:?}");
+        let undo = put((0..keys).step_by(keys as usize / updates), 1, &mut work);
+        assert_eq!(edited.edited(&undo, &mut work).root(), tree.root());
+    }
+}
