@@ -118,7 +118,8 @@ fn a_peer_that_cannot_be_reached_is_dialled_again_after_growing_delays() {
     }
     // Another seed, other delays: nobody can foresee them. The same seed, the same.
     let delay_with = |seed| {
-        let mut node = Node { peers: Peers::new(OWN, config.clone(), seed), ..Node::new(config.clone()) };
+        let mut node =
+            Node { peers: Peers::new(OWN, config.clone(), seed), ..Node::new(config.clone()) };
         node.list([1]);
         node.handle(Input::DialFailed { peer: key(1) });
         node.wait_for_deadline().0.0
@@ -237,10 +238,9 @@ fn half_open_connections_are_bounded_and_closed_in_time() {
 fn when_both_sides_dial_at_once_both_keep_the_same_connection() {
     // Our key is between the two.
     for (peer, stays) in [(key(1), Direction::Inbound), (key(150), Direction::Outbound)] {
-        for order in [
-            [Direction::Inbound, Direction::Outbound],
-            [Direction::Outbound, Direction::Inbound],
-        ] {
+        for order in
+            [[Direction::Inbound, Direction::Outbound], [Direction::Outbound, Direction::Inbound]]
+        {
             let mut node = Node::new(PeersConfig::default());
             node.handle(Input::Listed(vec![ListedPeer { key: peer, address: address(1) }]));
             let first = node.admit(peer, order[0]);
@@ -332,8 +332,7 @@ fn a_host_that_mixes_up_connections_is_told() {
     let mut node = Node::new(PeersConfig::default());
     let connection = node.admit(key(1), Direction::Outbound);
     let in_use = PeersError::ConnectionInUse(connection);
-    let again =
-        Input::Connected { connection, peer: key(2), direction: Direction::Outbound };
+    let again = Input::Connected { connection, peer: key(2), direction: Direction::Outbound };
     for input in [Input::Incoming { connection }, again] {
         assert_eq!(node.peers.handle(node.now, input).unwrap_err(), in_use);
     }

@@ -20,8 +20,15 @@
 //!
 //! # Wire
 //!
-//! Each of the five handshake messages is a little-endian u32 length and as many bytes. After them,
-//! a frame is a sealed header (one byte [class](crate::message::MessageClass), little-endian u32
+//! Each of the five handshake messages is a little-endian u32 length and as many bytes. Noise's
+//! prologue is `pocket v1 channel`. A hello is the version as a u32, the chain id and the address at
+//! which its sender listens, a proof the identity's key and its signature, both in the
+//! [canonical codec](pocket_types::codec); a proof is sealed as its direction's first Noise transport
+//! message. What the signature covers is the hash, in the domain
+//! [`CHANNEL_IDENTITY`](pocket_types::hash::Domain::CHANNEL_IDENTITY), of the handshake hash, the
+//! chain id, and 0 for the initiator's or 1 for the responder's side as a u64.
+//!
+//! After them, a frame is a sealed header (one byte [class](crate::message::MessageClass), little-endian u32
 //! length of the body; 21 bytes with its tag) and the body in sealed chunks of 65,519 bytes, the last
 //! one shorter. The announced length is authentic and checked before anything is buffered for it.
 //! Each direction counts its Noise messages, rekeys after [`REKEY_BYTES`], and closes when the count

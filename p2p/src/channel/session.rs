@@ -81,3 +81,25 @@ impl Direction {
         rekey
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_direction_closes_when_its_numbers_are_used_up() {
+        let mut direction = Direction { next: LAST_NUMBER, bytes_under_key: 0 };
+        assert_eq!(direction.number(), Ok(u64::MAX - 1));
+        direction.advance(1);
+        assert_eq!(direction.number(), Err(ChannelError::Exhausted));
+    }
+
+    #[test]
+    fn the_key_changes_when_its_volume_is_reached_and_not_before() {
+        let mut direction = Direction::default();
+        assert!(!direction.advance(REKEY_BYTES as usize - 1));
+        assert!(direction.advance(1));
+        assert!(!direction.advance(1));
+        assert_eq!(direction.next, 3);
+    }
+}

@@ -1,11 +1,7 @@
 //! What a member, a stranger or a stale view can't do to a broadcast.
 
-#[path = "harness/network.rs"]
-mod network;
-
 use std::sync::Arc;
 
-use network::{NOW, Network, key, payload, view};
 use pocket_p2p::raintree::partition::largest_share;
 use pocket_p2p::raintree::{
     Envelope, EnvelopeError, Input, MessageId, Output, Payload, RainTree, RainTreeConfig,
@@ -16,6 +12,8 @@ use pocket_types::hash::Hash;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::Machine;
 use pocket_types::number::{Duration, Timestamp};
+
+use crate::network::{NOW, Network, key, payload, view};
 
 const NODES: u32 = 30;
 

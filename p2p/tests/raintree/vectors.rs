@@ -16,7 +16,7 @@ fn number(value: &Value) -> u32 {
 
 #[test]
 fn levels_follow_the_go_code() {
-    let table = vectors(include_str!("vectors/raintree_levels.json"));
+    let table = vectors(include_str!("../vectors/raintree_levels.json"));
     for case in table["cases"].as_array().unwrap() {
         assert_eq!(levels(number(&case["n"])), number(&case["max_levels"]), "{case}");
     }
@@ -24,7 +24,7 @@ fn levels_follow_the_go_code() {
 
 #[test]
 fn targets_follow_the_go_code() {
-    let table = vectors(include_str!("vectors/raintree_targets.json"));
+    let table = vectors(include_str!("../vectors/raintree_targets.json"));
     for case in table["cases"].as_array().unwrap() {
         let peers: Vec<char> = case["peers"].as_str().unwrap().chars().collect();
         let listed = case["targets"].as_array().unwrap();
@@ -40,7 +40,7 @@ fn targets_follow_the_go_code() {
 /// The table's conditions: node 1 starts, nobody is dead, and every copy is passed on.
 #[test]
 fn reads_and_writes_follow_the_go_code() {
-    let table = vectors(include_str!("vectors/raintree_reads_writes.json"));
+    let table = vectors(include_str!("../vectors/raintree_reads_writes.json"));
     for case in table["cases"].as_array().unwrap() {
         let nodes = number(&case["n"]);
         let mut reads = vec![0u32; nodes as usize];
@@ -68,7 +68,7 @@ fn reads_and_writes_follow_the_go_code() {
 /// the vectors name.
 #[test]
 fn the_specifications_table_follows_its_closed_forms() {
-    let table = vectors(include_str!("vectors/raintree_spec_table.json"));
+    let table = vectors(include_str!("../vectors/raintree_spec_table.json"));
     for row in table["rows"].as_array().unwrap() {
         let nodes = number(&row["n"]);
         assert_eq!(number(&row["comms"]), 4 * nodes - 1);

@@ -1,15 +1,13 @@
 //! A broadcast reaches every node exactly once, fast, and without much work for anybody.
 
-#[path = "harness/network.rs"]
-mod network;
-
-use network::{NOW, Network, key, payload};
 use pocket_p2p::raintree::partition::{largest_share, levels, shares};
 use pocket_p2p::raintree::permutation::Permutation;
 use pocket_p2p::raintree::{Input, MessageId, Output, RainTreeConfig, Segment};
 use pocket_types::hash::Hash;
 use pocket_types::machine::Machine;
 use proptest::prelude::*;
+
+use crate::network::{NOW, Network, key, payload};
 
 fn id(seed: u64) -> MessageId {
     MessageId::of(Segment::Everyone, &seed.to_le_bytes())
