@@ -1,6 +1,8 @@
 //! Fixed values to test with: the same bytes in every run, with signatures that hold.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod tree;
+
 use pocket_types::block::{Block, Header, VERSION, beacon};
 use pocket_types::codec::{Bytes, List};
 use pocket_types::evidence::Evidence;
