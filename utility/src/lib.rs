@@ -7,7 +7,9 @@ extern crate alloc;
 
 pub mod genesis;
 pub mod ledger;
+pub mod mempool;
 pub mod params;
 pub mod query;
+pub mod relay;
 pub mod session;
 pub mod state;

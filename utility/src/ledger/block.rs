@@ -56,7 +56,14 @@ pub fn build_block<S: StateRead>(
     candidates: impl IntoIterator<Item = Transaction>,
     limits: &BlockLimits,
 ) -> Result<BuiltBlock, LedgerError> {
-    let (mut ledger, evidence, dropped_evidence) = Ledger::begin_proposal(state, context)?;
+    let (mut ledger, verdicts) = Ledger::begin(state, context)?;
+    let (mut evidence, mut dropped_evidence) = (Vec::new(), Vec::new());
+    for (index, (piece, verdict)) in context.evidence.iter().zip(verdicts).enumerate() {
+        match verdict {
+            Ok(()) => evidence.push(*piece),
+            Err(refusal) => dropped_evidence.push((index, refusal)),
+        }
+    }
     let (mut transactions, mut dropped, mut bytes) = (Vec::new(), Vec::new(), 0usize);
     let mut candidates = candidates.into_iter();
     while transactions.len() < limits.transactions {

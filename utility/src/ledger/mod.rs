@@ -15,6 +15,7 @@ mod error;
 mod event;
 mod evidence;
 mod money;
+mod rehearsal;
 mod session;
 mod settlement;
 mod stake;
@@ -24,7 +25,6 @@ mod validators;
 
 use alloc::vec::Vec;
 
-use pocket_types::evidence::Evidence;
 use pocket_types::hash::Hash;
 use pocket_types::id::ChainId;
 use pocket_types::key::PublicKey;
@@ -38,6 +38,7 @@ pub use claim::{RELAY_WEIGHT, challenge_point};
 pub use context::{BlockContext, BlockLimits, BlockOutcome, BuiltBlock, Receipt};
 pub use error::{BlockError, DeliverError, EvidenceRefusal, LedgerError, Refusal};
 pub use event::{Event, SlashReason};
+pub use rehearsal::Rehearsal;
 pub use settlement::shares;
 
 use self::transaction::Signatures;
@@ -46,6 +47,9 @@ use crate::state::store::{Store, read};
 use crate::state::tip::Tip;
 use crate::state::treasury::Treasury;
 use crate::state::{CHAIN, ONLY, PARAMS, TREASURY};
+
+/// Whether a piece of evidence was upheld.
+type Verdict = Result<(), EvidenceRefusal>;
 
 /// A block in the making.
 ///
@@ -78,32 +82,22 @@ impl<S: StateRead> Ledger<S> {
     ///
     /// [`BlockError`] when the block does not follow the state's, or its evidence is refused.
     pub fn begin_block(state: S, context: &BlockContext) -> Result<Self, BlockError> {
-        let mut ledger = Self::open(state, context)?;
-        ledger.start_session()?;
-        for (index, evidence) in context.evidence.iter().enumerate() {
-            let verdict = ledger.punish(evidence)?;
+        let (ledger, verdicts) = Self::begin(state, context)?;
+        for (index, verdict) in verdicts.into_iter().enumerate() {
             verdict.map_err(|refusal| BlockError::Evidence { index, refusal })?;
         }
-        ledger.commit();
         Ok(ledger)
     }
 
-    /// [`begin_block`](Self::begin_block) for a proposer: evidence that is refused is left out.
-    pub(crate) fn begin_proposal(
-        state: S,
-        context: &BlockContext,
-    ) -> Result<(Self, Vec<Evidence>, Vec<(usize, EvidenceRefusal)>), LedgerError> {
+    /// Begins a block, with the verdict on each piece of its evidence.
+    fn begin(state: S, context: &BlockContext) -> Result<(Self, Vec<Verdict>), LedgerError> {
         let mut ledger = Self::open(state, context)?;
         ledger.start_session()?;
-        let (mut kept, mut dropped) = (Vec::new(), Vec::new());
-        for (index, evidence) in context.evidence.iter().enumerate() {
-            match ledger.punish(evidence)? {
-                Ok(()) => kept.push(*evidence),
-                Err(refusal) => dropped.push((index, refusal)),
-            }
-        }
-        ledger.commit();
-        Ok((ledger, kept, dropped))
+        let verdicts = context.evidence.iter().map(|evidence| ledger.punish(evidence));
+        let verdicts = verdicts.collect::<Result<_, _>>()?;
+        ledger.store.savepoint();
+        ledger.block_events = ledger.events.len();
+        Ok((ledger, verdicts))
     }
 
     pub(crate) fn open(state: S, context: &BlockContext) -> Result<Self, LedgerError> {
@@ -188,11 +182,5 @@ impl<S: StateRead> Ledger<S> {
             events: self.events,
             supply: self.treasury.supply,
         })
-    }
-
-    /// Makes everything so far permanent within the block.
-    fn commit(&mut self) {
-        self.store.savepoint();
-        self.block_events = self.events.len();
     }
 }

@@ -51,7 +51,7 @@ pub fn shares(budget: &Budget, servicers: usize, multiplier: u64, claims: &[u64]
     let covered = |claim: &u64| {
         let extra = Amount(unused).mul_div_down(beyond(claim), excess.max(1));
         // More unused than an u128 divided by the excess only means: enough for all of it.
-        let extra = extra.map_or(beyond(claim), |extra| extra.0);
+        let extra = extra.map_or_else(|| beyond(claim), |extra| extra.0);
         u128::from(*claim).min(cap).min(f.saturating_add(extra))
     };
     claims.iter().map(covered).collect()
