@@ -7,7 +7,7 @@
 //! - [`store`]: the contract that a storage engine's adapter fulfils, and one in memory.
 //! - `conformance` and `fault` (feature `test-utils`): for the authors of adapters.
 //!
-//! What is written is planned by pure functions; only the [`database::Database`] calls the store.
+//! Start at [`Database`]. What is written is planned by pure functions; only the [`database::Database`] calls the store.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

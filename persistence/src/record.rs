@@ -95,3 +95,34 @@ pub(crate) fn parse_key(table: Table, key: &[u8]) -> Result<(Collection, Hash, &
     };
     parse().ok_or_else(|| Damage::new(table, key, "not the key of an entry"))
 }
+
+#[cfg(test)]
+mod tests {
+    use pocket_types::codec::encode;
+
+    use super::*;
+
+    #[test]
+    fn a_record_without_a_value_is_told_from_every_one_with() {
+        for key in [vec![], vec![0; 9], vec![1]] {
+            for value in [None, Some(vec![]), Some(vec![0]), Some(vec![0; 9])] {
+                let none = value.is_none();
+                let key = Bytes::new(key.clone()).unwrap();
+                let value = value.map(|value| Bytes::new(value).unwrap());
+                assert_eq!(ValueRecord::is_none(&encode(&ValueRecord { key, value })), none);
+            }
+        }
+        assert!(!ValueRecord::is_none(&[]) && !ValueRecord::is_none(&[0xff; 9]));
+    }
+
+    #[test]
+    fn keys_of_entries_are_read_as_they_were_written() {
+        let (collection, path) = (Collection::new("a_1"), Hash([0; 32]));
+        let key = history_key(collection, &path, Height(258));
+        let height = 258u64.to_be_bytes();
+        assert_eq!(parse_key(Table::History, &key), Ok((collection, path, &height[..])));
+        for bad in [&key[..30], b"no zero", b"", b"\0", b"Upper\0"] {
+            assert!(parse_key(Table::History, bad).is_err());
+        }
+    }
+}

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use pocket_persistence::database::MAX_LOCAL_KEY;
 use pocket_persistence::overlay::OverlayError;
-use pocket_persistence::store::{Direction, Durability, KeyRange, MemoryStore};
+use pocket_persistence::store::{Direction, Durability, KeyRange, MemoryStore, Read, Store, Table};
 use pocket_persistence::{Config, Database, DatabaseError, State, StoreError, Tip};
 use pocket_types::block::BlockError;
 use pocket_types::hash::Hash;
@@ -61,6 +61,10 @@ fn a_chain_begins_once_and_only_its_own_genesis_opens_it() {
     let (stored, expected) = (chain(), other);
     assert_eq!(opened(other), Err(DatabaseError::WrongGenesis { stored, expected }));
     assert_eq!(opened(chain()), Ok(()));
+    for store in [store, MemoryStore::new()] {
+        let either = Database::open_or_initialize(store, CONFIG, &genesis).unwrap();
+        assert_eq!(either.tip(), tip);
+    }
 }
 
 #[test]
@@ -262,7 +266,6 @@ fn a_block_that_does_not_fit_is_refused_and_changes_nothing() {
 }
 
 fn store_last(store: &MemoryStore) -> u64 {
-    use pocket_persistence::Store;
     store.last().unwrap().0
 }
 
@@ -431,6 +434,43 @@ proptest! {
         }
         prop_assert_eq!(database.verify(), Ok(()));
     }
+}
+
+#[test]
+fn what_is_kept_of_the_present_follows_the_state_and_not_the_past() {
+    let (store, database) = database();
+    let stored = |table| {
+        let read = store.snapshot().unwrap();
+        let (mut rows, mut bytes) = (0, 0);
+        read.scan(table, &KeyRange::all(), Direction::Forward, usize::MAX, &mut |key, value| {
+            rows += 1;
+            bytes += key.len() + value.len();
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+        (rows, bytes)
+    };
+    let value = "v".repeat(1000);
+    let mut most = 0;
+    for height in 1..=520u64 {
+        let (new, old) = (height.to_string(), (height - 1).to_string());
+        let moved = changes([(ACCOUNTS, &new, Some(&value)), (ACCOUNTS, &old, None)]);
+        extend(&database, &moved, vec![]).unwrap();
+        most = most.max(stored(Table::State).1);
+    }
+    // At most 7 runs of 1, 8 and 64 blocks each, and a merged run keeps one value of them.
+    assert!(most < 24_000 + 7 * (1 + 8 + 64) * 200, "{most} bytes");
+    assert_eq!(database.state(database.tip().block).unwrap().iter(ACCOUNTS).count(), 1);
+    assert!(stored(Table::State).0 <= 3 * 7 + 1);
+    assert!(stored(Table::History).0 < 3 * 7 + 1 + 16);
+
+    let (blocks, history) = (stored(Table::Blocks), stored(Table::History));
+    assert_eq!(blocks.0, 520);
+    database.prune(Height(515)).unwrap();
+    assert_eq!((stored(Table::Blocks).0, stored(Table::Finality).0), (6, 6));
+    let kept = stored(Table::History);
+    assert!(kept.1 * 20 < history.1, "{kept:?} of {history:?}");
+    assert_eq!(database.verify(), Ok(()));
 }
 
 fn first_root(changes: &StateChanges) -> Hash {

@@ -99,8 +99,78 @@ pub type Dataset = Collection;
 /// Decided blocks, the state at every height, and the states of undecided blocks.
 ///
 /// Shared by reference: any number of readers beside one writer, who never wait for each other's
-/// storage. The host executes a block over [`Database::state`] of its parent, adds the changes with
+/// storage. Work that waits for the disk blocks its thread: an asynchronous host calls it on a
+/// thread for blocking work. The host executes a block over [`Database::state`] of its parent, adds the changes with
 /// [`Database::insert`], and, once consensus decides it, calls [`Database::commit`].
+///
+/// ```
+/// use pocket_persistence::store::MemoryStore;
+/// use pocket_persistence::{Config, Database, DatabaseError, Decided, Genesis};
+/// # use pocket_types::block::{Block, Header, VERSION};
+/// # use pocket_types::codec::{Bytes, List};
+/// # use pocket_types::finality::FinalityProof;
+/// # use pocket_types::hash::Hash;
+/// # use pocket_types::id::{BlockId, ChainId};
+/// # use pocket_types::key::SecretKey;
+/// # use pocket_types::number::{Epoch, Height, Round, Timestamp, Weight};
+/// use pocket_types::state::{Collection, Overlay, StateWrite};
+/// # use pocket_types::validator::{Validator, ValidatorSet};
+/// # use pocket_types::vote::{Certificate, Phase, Protocol, Scheme, VoteData};
+/// # use pocket_types::vrf::{VrfProof, VrfSecret};
+/// # let key = SecretKey::from_seed([1; 32]).public_key();
+/// # let vrf_key = VrfSecret::from_seed([1; 32]).public_key();
+/// # let member = Validator { public_key: key, vrf_key, weight: Weight(1) };
+/// # let validators = ValidatorSet::new(Epoch(0), vec![member]).expect("one member is a set");
+/// # let set = validators.hash();
+/// # let chain = ChainId(Hash([1; 32]));
+/// # let make_block = |state_root| Block {
+/// #     header: Header {
+/// #         version: VERSION, chain, height: Height(1), epoch: Epoch(0), parent: BlockId::default(),
+/// #         parent_certificate: None, time: Timestamp(1), proposer: key, state_root,
+/// #         transactions_root: Block::transactions_root(&[]),
+/// #         evidence_root: Block::evidence_root(&[]),
+/// #         validators: set, next_validators: set,
+/// #         randomness: Hash::ZERO, randomness_proof: VrfProof([0; 80]),
+/// #     },
+/// #     transactions: List::empty(),
+/// #     evidence: List::empty(),
+/// # };
+/// # let agree = |block: &Block| {
+/// #     let data = VoteData {
+/// #         protocol: Protocol::HotPokt, chain, epoch: Epoch(0), validators: set, height: Height(1),
+/// #         round: Round(0), phase: Phase::Commit, block: block.id(),
+/// #     };
+/// #     let (signers, signatures) = (Bytes::default(), Bytes::default());
+/// #     let scheme = Scheme::Ed25519List;
+/// #     let certificate = Certificate { data, scheme, signers, signatures };
+/// #     FinalityProof::commit(block.header.clone(), certificate)
+/// # };
+/// const POOLS: Collection = Collection::new("pools");
+///
+/// let mut begin = Overlay::new(pocket_persistence::State::empty());
+/// begin.put(POOLS, b"dao".to_vec(), b"1000".to_vec());
+/// let genesis = Genesis { chain, changes: begin.into_changes(), validators };
+/// let database = Database::initialize(MemoryStore::new(), Config::default(), &genesis)?;
+///
+/// // Execute a block over its parent's state; the root goes into its header.
+/// let parent = database.tip().block;
+/// let state = database.state(parent)?;
+/// let mut execution = Overlay::new(&state);
+/// execution.put(POOLS, b"dao".to_vec(), b"900".to_vec());
+/// let changes = execution.into_changes();
+/// let block = make_block(state.apply(&changes)?.root());
+/// database.insert(parent, block.id(), &changes)?;
+///
+/// // Consensus decides it.
+/// let proof = agree(&block);
+/// let tip = database.commit(&Decided { block, proof, next_validators: None })?;
+///
+/// let proven = database.prove(POOLS, b"dao", tip.height)?;
+/// proven.verify(&tip.state_root).expect("the state root commits to it");
+/// assert_eq!(proven.value.as_deref(), Some(&b"900"[..]));
+/// assert_eq!(database.value_at(POOLS, b"dao", Height::GENESIS)?, Some(b"1000".to_vec()));
+/// # Ok::<(), DatabaseError>(())
+/// ```
 ///
 /// A write that fails leaves open whether it happened, so it closes the database for writing
 /// ([`DatabaseError::Closed`]); reads go on. Open it again to go on writing.
@@ -138,6 +208,25 @@ impl<S: Store> Database<S> {
         let ops = plan::genesis(genesis, &state, &delta);
         store.commit(read.sequence(), &ops, Durability::Immediate)?;
         Self::open(store, config, genesis.chain)
+    }
+
+    /// Opens the chain in a store, or makes it if there is none yet: what a node does at its start,
+    /// also after a crash between making the file and making the chain.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::open`] and [`Database::initialize`].
+    pub fn open_or_initialize(
+        store: S,
+        config: Config,
+        genesis: &Genesis,
+    ) -> Result<Self, DatabaseError> {
+        let begun = query::row::<Tip>(&store.snapshot()?, Table::Meta, TIP)?.is_some();
+        if begun {
+            Self::open(store, config, genesis.chain)
+        } else {
+            Self::initialize(store, config, genesis)
+        }
     }
 
     /// Opens the chain in a store and loads its current state: time and memory are proportional to

@@ -37,14 +37,7 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, expect: Sequence, ops: &[Op], _: Durability) -> Result<Sequence, StoreError> {
-        let mut current = self.0.write();
-        let last = current.sequence;
-        if last != expect {
-            return Err(StoreError::Fenced { expected: expect, last });
-        }
-        ops.iter().for_each(|op| current.apply(op));
-        current.sequence = last.next();
-        Ok(current.sequence)
+        self.0.write().commit(expect, ops)
     }
 
     fn last(&self) -> Result<Sequence, StoreError> {

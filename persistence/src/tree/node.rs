@@ -71,13 +71,13 @@ impl Tree {
     }
 
     pub(crate) fn get(&self, path: &Hash) -> Option<&Leaf> {
-        let (end, _) = self.descend(path, |_| ());
+        let end = self.descend(path, |_| ());
         end.filter(|leaf| leaf.path == *path)
     }
 
     pub(crate) fn prove(&self, path: &Hash) -> Proof {
         let mut siblings = Vec::new();
-        let (end, _) = self.descend(path, |sibling| siblings.push(sibling.root()));
+        let end = self.descend(path, |sibling| siblings.push(sibling.root()));
         siblings.reverse();
         let terminal = end.map_or(Terminal::Empty, |leaf| Terminal::Leaf {
             path: leaf.path,
@@ -86,13 +86,13 @@ impl Tree {
         Proof { siblings: List::new(siblings).expect("no deeper than a path has bits"), terminal }
     }
 
-    /// The leaf at which a path ends, and at what depth; tells the subtrees beside the path.
-    fn descend(&self, path: &Hash, mut beside: impl FnMut(&Self)) -> (Option<&Leaf>, usize) {
+    /// The leaf at which a path ends, if any; tells the subtrees beside the path on the way down.
+    fn descend(&self, path: &Hash, mut beside: impl FnMut(&Self)) -> Option<&Leaf> {
         let (mut tree, mut depth) = (self, 0);
         loop {
             match &tree.0 {
-                None => return (None, depth),
-                Some(Node::Leaf(leaf)) => return (Some(leaf), depth),
+                None => return None,
+                Some(Node::Leaf(leaf)) => return Some(leaf),
                 Some(Node::Inner(inner)) => {
                     let (next, sibling) = if bit(path, depth) {
                         (&inner.right, &inner.left)
