@@ -134,7 +134,8 @@ fn a_dial_without_an_answer_counts_as_failed() {
     let mut node = Node::new(config.clone());
     node.list([1]);
     let (waited, outputs) = node.wait_for_deadline();
-    assert_eq!((waited, outputs), (config.dial_timeout, vec![]));
+    let abandoned = vec![Output::AbandonDial { peer: key(1) }];
+    assert_eq!((waited, outputs), (config.dial_timeout, abandoned));
     assert_eq!(node.wait_for_deadline().1, [dial(1)]);
     // The host's own report may come late; it must not count twice.
     node.admit(key(1), Direction::Outbound);

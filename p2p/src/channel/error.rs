@@ -45,7 +45,7 @@ pub enum HandshakeError {
         /// The peer's.
         received: ChainId,
     },
-    /// Somebody else answered at the address that we dialled.
+    /// Somebody else answered at the address that we dialled, and proved who it is.
     #[error("we dialled {expected} and reached {received}")]
     UnexpectedPeer {
         /// Whom we dialled.
@@ -53,8 +53,8 @@ pub enum HandshakeError {
         /// Who answered.
         received: PublicKey,
     },
-    /// The peer has our own identity: we dialled ourselves, or our key is in use twice.
-    #[error("the peer claims our own identity {0}")]
+    /// The peer has proved our own identity: we dialled ourselves, or our key is in use twice.
+    #[error("the peer has our own identity {0}")]
     OwnIdentity(PublicKey),
     /// The peer's identity isn't a key that we admit.
     #[error("the peer's identity: {0}")]

@@ -222,16 +222,19 @@ fn identify(
     own: PublicKey,
 ) -> Result<PublicKey, HandshakeError> {
     let received = proof.key;
-    if received == own {
-        return Err(HandshakeError::OwnIdentity(own));
-    }
-    if let Some(expected) = expected.filter(|expected| *expected != received) {
-        return Err(HandshakeError::UnexpectedPeer { expected, received });
-    }
     received.validate()?;
     signature::verify(&VerifyingKey::new(received)?, digest, &proof.signature)
         .map_err(HandshakeError::Identity)?;
-    Ok(received)
+    // Only now is the name more than a claim.
+    if received == own {
+        return Err(HandshakeError::OwnIdentity(own));
+    }
+    match expected {
+        Some(expected) if expected != received => {
+            Err(HandshakeError::UnexpectedPeer { expected, received })
+        }
+        _ => Ok(received),
+    }
 }
 
 /// What an identity signs to say: I am this side of this very handshake, on this chain.

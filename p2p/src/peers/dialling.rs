@@ -128,8 +128,8 @@ impl Dialling {
         }
     }
 
-    /// Fails what has been dialled for too long.
-    pub(super) fn expire(&mut self, now: Timestamp) {
+    /// Fails what has been dialled for too long, and says what that was.
+    pub(super) fn expire(&mut self, now: Timestamp) -> Vec<PublicKey> {
         let expired = |(peer, target): (&PublicKey, &Target)| match target.state {
             State::Dialling(until) if until <= now => Some(*peer),
             _ => None,
@@ -138,6 +138,7 @@ impl Dialling {
         for peer in &expired {
             self.failed(now, peer);
         }
+        expired
     }
 
     /// When something is due next; a wait counts only if a place is free.

@@ -17,6 +17,12 @@ pub enum Output {
         /// Where.
         address: PeerAddress,
     },
+    /// A dial has taken too long: drop its attempt, whatever has become of it, since the peer will be
+    /// dialled anew. It counts as failed already.
+    AbandonDial {
+        /// Whom we dialled.
+        peer: PublicKey,
+    },
     /// The connection may be used: it is the only one with this peer.
     Admitted {
         /// The connection.

@@ -189,7 +189,8 @@ impl Peers {
             }
             !late
         });
-        self.dialling.expire(now);
+        let late = self.dialling.expire(now).into_iter();
+        outputs.extend(late.map(|peer| Output::AbandonDial { peer }));
         let due = self.dialling.due(now, self.free_outbound());
         outputs.extend(due.into_iter().map(|(peer, address)| Output::Dial { peer, address }));
     }

@@ -20,7 +20,8 @@ pub struct RainTreeConfig {
     /// The most segments that the host may hand in views of.
     pub max_segments: usize,
     /// Views kept per segment, the current one included; at least 1. Messages by an older one are
-    /// delivered and not passed on.
+    /// delivered and not passed on. Who has left a segment may send to it until the views with him
+    /// are gone.
     pub max_views: usize,
     /// How long a message is remembered, so that it is neither delivered nor passed on again.
     pub remember: Duration,

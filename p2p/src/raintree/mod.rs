@@ -27,6 +27,44 @@
 //!
 //! A message is passed on before the host has judged its content: what members of a segment may
 //! send is the host's to limit ([`crate::limit`], [`crate::peers`]).
+//!
+//! ```
+//! use std::collections::VecDeque;
+//! use std::sync::Arc;
+//!
+//! use pocket_p2p::raintree::{Input, Output, Payload, RainTree, RainTreeConfig, Segment, View};
+//! use pocket_types::machine::Machine;
+//! use pocket_types::{key::PublicKey, number::Timestamp};
+//!
+//! let members: Vec<_> = (0..100).map(|index| PublicKey([index; 32])).collect();
+//! let view = Arc::new(View::new(Segment::Everyone, members.clone())?);
+//! let mut nodes = Vec::new();
+//! for member in &members {
+//!     let mut node = RainTree::new(*member, RainTreeConfig::default());
+//!     let _ = node.handle(Timestamp(0), Input::ViewChanged(view.clone()))?;
+//!     nodes.push(node);
+//! }
+//!
+//! let payload = Payload::new(*b"a transaction")?;
+//! let mut inputs =
+//!     VecDeque::from([(7, Input::Broadcast { segment: Segment::Everyone, payload })]);
+//! let mut delivered = 0;
+//! while let Some((at, input)) = inputs.pop_front() {
+//!     for output in nodes[at].handle(Timestamp(0), input)?.into_outputs() {
+//!         match output {
+//!             // A host sends the envelope on its channel with `to`, in the class `Gossip`.
+//!             Output::Send { to, envelope } => {
+//!                 let receiver = usize::from(to.0[0]);
+//!                 inputs.push_back((receiver, Input::Received { from: members[at], envelope }));
+//!             }
+//!             Output::Deliver { .. } => delivered += 1,
+//!             other => panic!("{other:?}"),
+//!         }
+//!     }
+//! }
+//! assert_eq!(delivered, 99);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
 
 mod config;
 mod envelope;
