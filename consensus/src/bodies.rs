@@ -1,0 +1,76 @@
+//! The undecided blocks of one height.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use pocket_types::block::Block;
+use pocket_types::id::BlockId;
+use pocket_types::validator::Electorate;
+
+/// Bodies by block, within a bound.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bodies {
+    bodies: BTreeMap<BlockId, Body>,
+    arrivals: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Body {
+    pub(crate) block: Block,
+    pub(crate) state: BodyState,
+    /// Whether our log has it.
+    pub(crate) recorded: bool,
+    arrival: u64,
+}
+
+/// What is known of a block.
+#[derive(Clone, Debug)]
+pub(crate) enum BodyState {
+    /// The host executes it.
+    Checking,
+    /// It is valid, and yields this set.
+    Valid(Arc<Electorate>),
+    /// It is invalid.
+    Invalid(String),
+}
+
+impl Bodies {
+    pub(crate) fn get(&self, id: &BlockId) -> Option<&Body> {
+        self.bodies.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &BlockId) -> Option<&mut Body> {
+        self.bodies.get_mut(id)
+    }
+
+    /// Takes a body in; at the bound the one that came first goes, unless a certificate (`pinned`)
+    /// names it. False if there is no room.
+    pub(crate) fn insert(
+        &mut self,
+        block: Block,
+        state: BodyState,
+        recorded: bool,
+        max: usize,
+        pinned: &[BlockId],
+    ) -> bool {
+        let id = block.id();
+        if self.bodies.len() >= max && !self.bodies.contains_key(&id) {
+            let candidates = self.bodies.iter().filter(|(id, _)| !pinned.contains(id));
+            let oldest = candidates.min_by_key(|(_, body)| body.arrival).map(|(id, _)| *id);
+            let Some(oldest) = oldest else { return false };
+            self.bodies.remove(&oldest);
+        }
+        self.arrivals += 1;
+        self.bodies.insert(id, Body { block, state, recorded, arrival: self.arrivals });
+        true
+    }
+
+    pub(crate) fn remove(&mut self, id: &BlockId) -> Option<Body> {
+        self.bodies.remove(id)
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &BlockId> {
+        self.bodies.keys()
+    }
+}

@@ -1,0 +1,94 @@
+//! Certificates that have been checked, so that no signature is checked twice.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use pocket_types::key::Signature;
+use pocket_types::number::Round;
+use pocket_types::signature;
+use pocket_types::validator::Electorate;
+use pocket_types::vote::{Certificate, CertificateError, Phase};
+
+/// A certificate that holds: only this module makes one, and only such a one moves a replica.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Checked(Certificate);
+
+impl Checked {
+    pub(crate) fn into_inner(self) -> Certificate {
+        self.0
+    }
+}
+
+impl core::ops::Deref for Checked {
+    type Target = Certificate;
+    fn deref(&self) -> &Certificate {
+        &self.0
+    }
+}
+
+/// The checked certificates of one height, the newest round of each phase.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Certificates {
+    known: BTreeMap<(Phase, Round), Certificate>,
+}
+
+impl Certificates {
+    /// Checks a certificate in full, but skips the signatures that an earlier one of the same data
+    /// brought along.
+    pub(crate) fn verify(
+        &mut self,
+        certificate: &Certificate,
+        electorate: &Electorate,
+    ) -> Result<Checked, CertificateError> {
+        let key = (certificate.data.phase, certificate.data.round);
+        let known = self.known.get(&key);
+        if known == Some(certificate) {
+            return Ok(Checked(certificate.clone()));
+        }
+        verify_beyond(certificate, electorate, known)?;
+        Ok(self.trust(certificate.clone()))
+    }
+
+    /// Takes over a certificate that was made of checked votes, or comes from our own log.
+    pub(crate) fn trust(&mut self, certificate: Certificate) -> Checked {
+        let phase = certificate.data.phase;
+        self.known.insert((phase, certificate.data.round), certificate.clone());
+        while self.known.range((phase, Round::ZERO)..=(phase, Round(u64::MAX))).count() > KEPT {
+            let oldest = self.known.range((phase, Round::ZERO)..).next().map(|(key, _)| *key);
+            oldest.map(|key| self.known.remove(&key));
+        }
+        Checked(certificate)
+    }
+}
+
+/// Checks everything of a certificate but the signatures that `known`, which is checked, has too.
+pub(crate) fn verify_beyond(
+    certificate: &Certificate,
+    electorate: &Electorate,
+    known: Option<&Certificate>,
+) -> Result<(), CertificateError> {
+    let Some(known) = known.filter(|known| known.data == certificate.data) else {
+        return certificate.verify(electorate);
+    };
+    certificate.check_form(electorate)?;
+    let signed = |certificate: &Certificate| -> Vec<(usize, [u8; 64])> {
+        let signatures = certificate.signatures.as_chunks::<64>().0;
+        certificate.positions().zip(signatures.iter().copied()).collect()
+    };
+    let checked: BTreeMap<usize, [u8; 64]> = signed(known).into_iter().collect();
+    let digest = certificate.data.digest();
+    let unknown: Vec<_> = signed(certificate)
+        .into_iter()
+        .filter(|(position, signature)| checked.get(position) != Some(signature))
+        .collect();
+    let batch: Vec<_> = unknown
+        .iter()
+        .filter_map(|&(p, signature)| Some((electorate.key(p)?, digest, Signature(signature))))
+        .collect();
+    signature::verify_batch(&batch).map_err(|error| {
+        CertificateError::Signatures(error.indices().map(|index| unknown[index].0).collect())
+    })
+}
+
+/// Certificates kept of each phase: those that may still be sent around.
+const KEPT: usize = 2;

@@ -1,0 +1,218 @@
+//! HotPOKT: Basic HotStuff (arXiv 1803.05069, algorithm 2) over one height at a time.
+//!
+//! A height is decided in rounds, each with one leader, in four steps ([`Phase`]):
+//!
+//! 1. On entering a round a replica sends its leader a **NewRound** with the highest Prepare
+//!    certificate it knows. With a quorum of these the leader **proposes**: the block of the highest
+//!    certificate among them, or a fresh one if there is none.
+//! 2. Who finds the proposal valid and safe votes **Prepare**. A quorum is a Prepare certificate.
+//! 3. Who sees it votes **PreCommit**. A quorum is a PreCommit certificate: who sees that is locked on
+//!    it and votes **Commit**.
+//! 4. A quorum of Commit votes **decides**.
+//!
+//! # Safe
+//!
+//! A proposal is *safe* when nothing is locked, or it is the locked block, or its justify certificate
+//! is of a later round than the lock, and names the proposed block itself. Why that suffices: a block
+//! decided in round r has a quorum locked on it from round r. A Prepare certificate for another block
+//! in a later round would need a member of that quorum to vote against its lock, in the first such
+//! round without a justify certificate of a later one. Locks go only when the height is decided.
+//!
+//! # Live
+//!
+//! A round that takes too long is given up by a broadcast NewRound signature for the next; a quorum of
+//! them is that round's Timeout QC and lets everybody in, and more than a third of the weight makes
+//! the others join. Who signed NewRound for a round votes in no earlier one, so the certificate that
+//! it sends along stays the highest it can have helped to make: with a quorum of NewRounds a leader
+//! knows of every lock that an honest replica may hold. Everything unanswered is said again.
+
+mod certify;
+mod decide;
+mod propose;
+mod round;
+mod vote;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use pocket_types::id::BlockId;
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
+
+use crate::replica::error::Refusal;
+use crate::replica::message::Message;
+use crate::replica::output::Output;
+use crate::replica::{Fx, Heard, Replica};
+use crate::tally::Tally;
+
+/// What is known of the round that the replica is in.
+#[derive(Clone, Debug)]
+pub(crate) struct RoundState {
+    pub(crate) number: Round,
+    /// What let us in; none in round 0.
+    pub(crate) entry: Option<Certificate>,
+    /// The leader's signature under its first proposal.
+    pub(crate) proposed: Option<Vote>,
+    /// The proposal that we will prepare when it proves valid.
+    pub(crate) proposal: Option<Proposed>,
+    /// As leader: whether a block is being built.
+    pub(crate) building: bool,
+    /// As leader: the votes.
+    pub(crate) votes: BTreeMap<Phase, Tally>,
+}
+
+/// A proposal under consideration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Proposed {
+    pub(crate) block: BlockId,
+    /// Round of its justify certificate.
+    pub(crate) justify: Option<Round>,
+}
+
+/// A body that a certificate names and nobody has sent yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetch {
+    pub(crate) certificate: Certificate,
+    pub(crate) attempts: usize,
+}
+
+/// Messages for the next height, the last of each kind from each validator.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ahead(pub(crate) BTreeMap<(PublicKey, u8), Message>);
+
+impl RoundState {
+    pub(crate) const fn new(number: Round, entry: Option<Certificate>) -> Self {
+        Self {
+            number,
+            entry,
+            proposed: None,
+            proposal: None,
+            building: false,
+            votes: BTreeMap::new(),
+        }
+    }
+}
+
+impl Replica {
+    pub(crate) fn receive(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        message: Message,
+        fx: &mut Fx,
+    ) -> Heard {
+        match message {
+            Message::NewRound(message) => self.on_new_round(now, from, *message, fx),
+            Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, fx),
+            Message::Vote(vote) => self.on_vote(now, from, vote, fx),
+            Message::Certificate(certificate) => self.on_certificate(now, from, *certificate, fx),
+            Message::BlockRequest(request) => {
+                self.on_block_request(now, from, request, fx);
+                Ok(())
+            }
+            Message::Block(block) => self.on_block(now, *block, fx),
+        }
+    }
+
+    /// What we sign at this height.
+    pub(crate) fn data(&self, round: Round, phase: Phase, block: BlockId) -> VoteData {
+        let electorate = self.tip.validators();
+        VoteData {
+            protocol: Protocol::HotPokt,
+            chain: self.tip.chain(),
+            epoch: electorate.epoch(),
+            validators: electorate.hash(),
+            height: self.height(),
+            round,
+            phase,
+            block,
+        }
+    }
+
+    /// Refuses what belongs to another network or protocol.
+    pub(crate) fn check_network(&self, data: &VoteData) -> Heard {
+        if data.protocol != Protocol::HotPokt {
+            return Err(Refusal::WrongProtocol(data.protocol));
+        }
+        if data.chain != self.tip.chain() {
+            return Err(Refusal::WrongChain { got: data.chain, expected: self.tip.chain() });
+        }
+        Ok(())
+    }
+
+    /// The signer's position, for a vote of this height.
+    pub(crate) fn check_signer(&self, vote: &Vote) -> Result<usize, Refusal> {
+        let electorate = self.tip.validators();
+        let data = &vote.data;
+        if data.validators != electorate.hash() || data.epoch != electorate.epoch() {
+            return Err(Refusal::WrongSet {
+                got: data.validators,
+                got_epoch: data.epoch,
+                expected: electorate.hash(),
+                expected_epoch: electorate.epoch(),
+            });
+        }
+        electorate.position(&vote.signer).ok_or(Refusal::NotValidator(vote.signer))
+    }
+
+    /// A message for a later height. `decision` may decide ours, and then the message is for now;
+    /// otherwise one for the very next height waits, and from further on we need blocks.
+    pub(crate) fn later(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        height: Height,
+        decision: Option<Certificate>,
+        message: Message,
+        fx: &mut Fx,
+    ) -> Heard {
+        if height != self.height().next() {
+            fx.emit(Output::Behind { peer: from, height, certified: false });
+            return Ok(());
+        }
+        if let Some(decision) = decision.filter(|decision| decision.data.phase == Phase::Commit) {
+            self.on_certificate(now, from, decision, fx)?;
+            if height == self.height() {
+                return self.receive(now, from, message, fx);
+            }
+        }
+        self.defer(from, message, fx);
+        Ok(())
+    }
+
+    /// Keeps a message for the next height.
+    fn defer(&mut self, from: PublicKey, message: Message, fx: &mut Fx) {
+        let next = self.tip.next_validators();
+        let leads = |round: Round| {
+            let leaders = self.schedule.leaders(next);
+            let leader = leaders.leader(self.height().next(), round);
+            next.member(leader).is_some_and(|member| member.public_key == from)
+        };
+        let kind = match &message {
+            Message::NewRound(_) => 0,
+            Message::Proposal(p)
+                if p.vote.data.round < Round(EARLY_ROUNDS) && leads(p.vote.data.round) =>
+            {
+                1
+            }
+            Message::Certificate(certificate) => 2 + certificate.data.phase as u8,
+            _ => return fx.emit(Output::Dropped { peer: from, what: "early message" }),
+        };
+        if next.position(&from).is_none() {
+            return fx.emit(Output::Dropped { peer: from, what: "early message of a stranger" });
+        }
+        self.ahead.0.insert((from, kind), message);
+    }
+
+    /// Hears what was said early about the height that has just begun.
+    pub(crate) fn hear_early(&mut self, now: Timestamp, fx: &mut Fx) {
+        let early: Vec<_> = core::mem::take(&mut self.ahead).0.into_iter().collect();
+        for ((from, _), message) in early {
+            self.deliver(now, from, message, fx);
+        }
+    }
+}
+
+/// Early proposals are kept for this many rounds of the next height.
+const EARLY_ROUNDS: u64 = 2;

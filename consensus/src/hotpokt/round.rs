@@ -1,0 +1,332 @@
+//! Entering rounds and giving them up: NewRound and Timeout QC.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use pocket_types::id::BlockId;
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Round, Timestamp};
+use pocket_types::vote::{Certificate, Phase, Vote};
+
+use super::{Fx, Heard, RoundState};
+use crate::bodies::BodyState;
+use crate::certificates::Checked;
+use crate::pacemaker::Pacemaker;
+use crate::replica::Replica;
+use crate::replica::error::Refusal;
+use crate::replica::message::{Message, NewRound, Proposal};
+use crate::replica::output::Output;
+use crate::replica::record::Record;
+use crate::signer::Signed;
+use crate::tally::{Added, Tally};
+
+impl Replica {
+    /// Takes up where the log ends.
+    pub(crate) fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.pace = Pacemaker::enter(&self.config, now, self.tip.time(), self.round.number);
+        let unchecked: Vec<_> = self.bodies.ids().copied().collect();
+        for body in unchecked.iter().filter_map(|id| self.bodies.get(id)) {
+            fx.emit(Output::Check(Box::new(body.block.clone())));
+        }
+        self.announce(fx);
+        self.resend(fx);
+        self.try_propose(now, fx);
+    }
+
+    /// Enters a round of this height.
+    pub(crate) fn enter(
+        &mut self,
+        now: Timestamp,
+        round: Round,
+        entry: Option<Checked>,
+        fx: &mut Fx,
+    ) {
+        let entry = entry.map(Checked::into_inner);
+        // Without it we could not let others into this round after a restart.
+        if let Some(timeout) = entry.as_ref().filter(|entry| entry.data.phase == Phase::NewRound) {
+            fx.record(Record::Entry(Box::new(timeout.clone())));
+        }
+        self.round = RoundState::new(round, entry);
+        self.new_rounds = self.new_rounds.split_off(&round);
+        self.pace = Pacemaker::enter(&self.config, now, self.tip.time(), round);
+        self.announce(fx);
+        self.try_propose(now, fx);
+    }
+
+    /// Signs NewRound for the round we are in and sends it to the leader.
+    fn announce(&mut self, fx: &mut Fx) {
+        let round = self.round.number;
+        let Some(vote) = self.sign(round, Phase::NewRound, BlockId::default(), fx) else { return };
+        let leader = self.leader(round);
+        if vote.signer == leader {
+            fx.own(vote);
+        } else {
+            fx.send(leader, self.new_round(vote));
+        }
+    }
+
+    /// Gives up on rounds before `round`, and says so to everybody.
+    pub(crate) fn want(&mut self, round: Round, fx: &mut Fx) {
+        let Some(vote) = self.sign(round, Phase::NewRound, BlockId::default(), fx) else { return };
+        fx.own(vote);
+        let message = self.new_round(vote);
+        fx.emit(Output::Broadcast { to: self.electorate(), message });
+    }
+
+    /// The latest round for which we signed NewRound, or else the one we are in.
+    fn wanted(&self) -> Round {
+        let last = self.signer.as_ref().and_then(|signer| signer.last());
+        last.filter(|vote| vote.data.height == self.height())
+            .map_or(self.round.number, |vote| vote.data.round.max(self.round.number))
+    }
+
+    /// Whether the round may still be given up.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.position.is_some() && self.decision.is_none() && self.wanted() == self.round.number
+    }
+
+    /// Signs, and records what is new; none if it must not be signed.
+    pub(crate) fn sign(
+        &mut self,
+        round: Round,
+        phase: Phase,
+        block: BlockId,
+        fx: &mut Fx,
+    ) -> Option<Vote> {
+        self.position?;
+        let data = self.data(round, phase, block);
+        match self.signer.as_mut()?.sign(data)? {
+            Signed::New(vote) => {
+                fx.record(Record::Vote(vote));
+                Some(vote)
+            }
+            Signed::Again(vote) => Some(vote),
+        }
+    }
+
+    fn new_round(&self, vote: Vote) -> Message {
+        let entry = self.round.entry.as_ref().or_else(|| self.tip.certificate());
+        let first = vote.data.round == Round::ZERO;
+        Message::NewRound(Box::new(NewRound {
+            vote,
+            high_qc: self.high_qc.clone(),
+            entry: entry.cloned(),
+            commit: self.late_vote().filter(|_| first),
+        }))
+    }
+
+    /// Says again what was said last in this round: it may have been lost.
+    pub(crate) fn resend(&mut self, fx: &mut Fx) {
+        self.fetch_again(fx);
+        let last = self.signer.as_ref().and_then(|signer| signer.last().copied());
+        if let Some(vote) = last.filter(|vote| vote.data.height == self.height()) {
+            let ours = vote.data.round == self.round.number;
+            match vote.data.phase {
+                Phase::NewRound if ours => self.announce(fx),
+                Phase::NewRound => self.want(vote.data.round, fx),
+                Phase::Propose => {}
+                Phase::Prepare | Phase::PreCommit | Phase::Commit if ours => self.cast(vote, fx),
+                _ => {}
+            }
+        }
+        if self.is_leader() {
+            if let Some(message) = self.leader_said() {
+                fx.emit(Output::Broadcast { to: self.electorate(), message });
+            }
+        }
+    }
+
+    /// The furthest that we have come as leader of this round.
+    fn leader_said(&self) -> Option<Message> {
+        let certificates = [&self.lock, &self.high_qc].into_iter().flatten();
+        let mut of_round =
+            certificates.filter(|certificate| certificate.data.round == self.round.number);
+        if let Some(certificate) = of_round.next() {
+            return Some(Message::Certificate(Box::new(certificate.clone())));
+        }
+        let vote = self.round.proposed?;
+        let body = self.bodies.get(&vote.data.block)?;
+        Some(Message::Proposal(Box::new(Proposal {
+            vote,
+            block: body.block.clone(),
+            justify: self.high_qc.clone().filter(|qc| qc.data.block == vote.data.block),
+            entry: self.round.entry.clone(),
+        })))
+    }
+
+    pub(crate) fn is_leader(&self) -> bool {
+        self.position == Some(self.leaders.leader(self.height(), self.round.number))
+    }
+
+    pub(crate) fn on_new_round(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        message: NewRound,
+        fx: &mut Fx,
+    ) -> Heard {
+        let NewRound { vote, ref high_qc, ref entry, commit } = message;
+        let data = vote.data;
+        self.check_network(&data)?;
+        if data.phase != Phase::NewRound {
+            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::NewRound });
+        }
+        if data.block != BlockId::default() {
+            return Err(Refusal::NewRoundBlock(data.block));
+        }
+        if vote.signer != from {
+            return Err(Refusal::Relayed { signer: vote.signer, from });
+        }
+        if data.height < self.height() {
+            self.answer_straggler(from, fx);
+            return Ok(());
+        }
+        if data.height > self.height() {
+            let decision = entry.clone();
+            let message = Message::NewRound(Box::new(message));
+            return self.later(now, from, data.height, decision, message, fx);
+        }
+        let position = self.check_signer(&vote)?;
+        let entry = entry.as_ref().filter(|entry| entry.data.height == data.height);
+        let entered = entry.map_or(Round::ZERO, |entry| entry.data.round);
+        let news = [
+            entry.map_or(Ok(None), |entry| self.check_entry(entry, data.round))?,
+            high_qc.as_ref().map_or(Ok(None), |high_qc| self.check_high_qc(high_qc, data.round))?,
+        ];
+        if let Some(commit) = commit {
+            self.on_late_commit(from, commit)?;
+        }
+        for certificate in news.into_iter().flatten() {
+            self.use_certificate(now, certificate, fx);
+        }
+        if data.height == self.height() {
+            self.count_new_round(now, vote, position, entered, fx)?;
+        }
+        Ok(())
+    }
+
+    /// The certificate that shows how somebody came into a round of this height, if it can move us.
+    pub(crate) fn check_entry(
+        &mut self,
+        entry: &Certificate,
+        claimed: Round,
+    ) -> Result<Option<Checked>, Refusal> {
+        if entry.data.round > claimed {
+            return Err(misplaced(entry, "a certificate that leads into the round claimed"));
+        }
+        if entry.data.round <= self.round.number {
+            return Ok(None);
+        }
+        self.verify(entry).map(Some)
+    }
+
+    /// A Prepare certificate of an earlier round of this height, if it is news.
+    fn check_high_qc(
+        &mut self,
+        high_qc: &Certificate,
+        claimed: Round,
+    ) -> Result<Option<Checked>, Refusal> {
+        self.check_prepared(high_qc, claimed)?;
+        if self.high_qc.as_ref().is_some_and(|known| known.data.round >= high_qc.data.round) {
+            return Ok(None);
+        }
+        self.verify(high_qc).map(Some)
+    }
+
+    /// Whether a certificate stands where a Prepare certificate of an earlier round belongs.
+    pub(crate) fn check_prepared(&self, high_qc: &Certificate, claimed: Round) -> Heard {
+        let data = &high_qc.data;
+        let prepared = data.phase == Phase::Prepare && data.height == self.height();
+        if !prepared || data.round >= claimed {
+            return Err(misplaced(high_qc, "a Prepare certificate of an earlier round"));
+        }
+        Ok(())
+    }
+
+    fn count_new_round(
+        &mut self,
+        now: Timestamp,
+        vote: Vote,
+        position: usize,
+        entered: Round,
+        fx: &mut Fx,
+    ) -> Heard {
+        let round = vote.data.round;
+        if round < self.round.number {
+            self.let_in(vote.signer, fx);
+            return Ok(());
+        }
+        if round.0 - self.round.number.0 > self.config.round_window {
+            fx.emit(Output::Dropped { peer: vote.signer, what: "NewRound beyond the window" });
+            return Ok(());
+        }
+        let electorate = self.electorate();
+        let tally =
+            self.new_rounds.entry(round).or_insert_with(|| Tally::new(vote.data, &electorate));
+        match tally.add(vote, position, &electorate) {
+            Added::Counted => self.weigh_new_rounds(now, round, fx),
+            // It says so again, so it is still waiting outside.
+            Added::Known if entered < self.round.number => self.let_in(vote.signer, fx),
+            Added::Known | Added::Conflict(_) => {}
+            Added::Invalid => return Err(invalid(&vote)),
+        }
+        Ok(())
+    }
+
+    /// Acts on the NewRound signatures of a round.
+    pub(crate) fn weigh_new_rounds(&mut self, now: Timestamp, round: Round, fx: &mut Fx) {
+        if round == self.round.number {
+            return self.try_propose(now, fx);
+        }
+        let electorate = self.electorate();
+        let wanted = self.wanted();
+        let Some(tally) = self.new_rounds.get_mut(&round) else { return };
+        let (third, invalid) = tally.exceeds_third(&electorate);
+        charge(&invalid, Phase::NewRound, fx);
+        if !third {
+            return;
+        }
+        if let Some(timeout) = tally.certificate(&electorate) {
+            let timeout = self.certificates.trust(timeout);
+            self.enter(now, round, Some(timeout), fx);
+        } else if round > wanted {
+            self.want(round, fx);
+        }
+    }
+
+    /// Shows a replica that is behind in this height into our round.
+    fn let_in(&self, peer: PublicKey, fx: &mut Fx) {
+        if let Some(entry) = &self.round.entry {
+            fx.send(peer, Message::Certificate(Box::new(entry.clone())));
+        }
+    }
+
+    /// Keeps a body, unless the bound is reached.
+    pub(crate) fn keep_body(
+        &mut self,
+        block: pocket_types::block::Block,
+        state: BodyState,
+        recorded: bool,
+    ) -> bool {
+        let certificates = [&self.lock, &self.high_qc, &self.decision].into_iter().flatten();
+        let pinned: Vec<_> = certificates.map(|qc| qc.data.block).collect();
+        self.bodies.insert(block, state, recorded, self.config.max_bodies, &pinned)
+    }
+}
+
+pub(crate) fn misplaced(certificate: &Certificate, what: &'static str) -> Refusal {
+    let data = &certificate.data;
+    Refusal::Misplaced { phase: data.phase, height: data.height, round: data.round, what }
+}
+
+pub(crate) fn invalid(vote: &Vote) -> Refusal {
+    Refusal::Signature { signer: vote.signer, phase: vote.data.phase }
+}
+
+/// Signers send their votes themselves, so a bad signature is the signer's fault.
+pub(crate) fn charge(signers: &[PublicKey], phase: Phase, fx: &mut Fx) {
+    for &signer in signers {
+        let reason = Refusal::Signature { signer, phase };
+        fx.emit(Output::Misbehaviour { peer: signer, reason });
+    }
+}

@@ -1,0 +1,64 @@
+//! What a replica is told once.
+
+use pocket_types::block::Block;
+use pocket_types::codec::Wire;
+use pocket_types::key::SecretKey;
+use pocket_types::number::Duration;
+use pocket_types::vrf::VrfSecret;
+
+/// A validator's keys.
+#[derive(Debug)]
+pub struct Identity {
+    /// Signs votes and proposals.
+    pub key: SecretKey,
+    /// Proves the randomness of proposed blocks.
+    pub vrf: VrfSecret,
+}
+
+/// Times and bounds. All validators of a network should agree on the times; they may differ without
+/// harm to safety.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// From one block's time to the next's, when all goes well.
+    pub block_time: Duration,
+    /// How long round 0 may take, counted from when its proposal is due.
+    pub timeout: Duration,
+    /// Each further round may take this many percent of the one before; at least 100.
+    pub timeout_growth: u32,
+    /// No round may take longer than this.
+    pub timeout_cap: Duration,
+    /// Unanswered messages are sent again after this long.
+    pub resend: Duration,
+    /// How far a block's time may lie ahead of our clock.
+    pub max_drift: Duration,
+    /// The largest encoded block that we build or accept; at most [`Block::MAX_BYTES`](Wire).
+    pub max_block_bytes: usize,
+    /// How many rounds ahead of ours NewRound signatures are counted. Certificates move us any
+    /// distance.
+    pub round_window: u64,
+    /// How many different undecided bodies are kept at a height.
+    pub max_bodies: usize,
+    /// How many pieces of evidence wait for a block.
+    pub max_evidence: usize,
+    /// How many steps may wait for the store.
+    pub max_unstored: usize,
+}
+
+impl Default for Config {
+    /// One-second blocks.
+    fn default() -> Self {
+        Self {
+            block_time: Duration(1_000),
+            timeout: Duration(2_000),
+            timeout_growth: 150,
+            timeout_cap: Duration(60_000),
+            resend: Duration(500),
+            max_drift: Duration(500),
+            max_block_bytes: Block::MAX_BYTES,
+            round_window: 4,
+            max_bodies: 4,
+            max_evidence: 64,
+            max_unstored: 64,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Who leads which round.
+
+use alloc::vec::Vec;
+
+use pocket_types::number::{Height, Round};
+use pocket_types::validator::Electorate;
+
+/// How leaders follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum LeaderSchedule {
+    /// In turn, as often as their weight says.
+    #[default]
+    WeightedRoundRobin,
+}
+
+impl LeaderSchedule {
+    /// The leaders of an electorate's heights.
+    pub fn leaders(self, electorate: &Electorate) -> Leaders {
+        match self {
+            Self::WeightedRoundRobin => Leaders { cycle: cycle(electorate) },
+        }
+    }
+}
+
+/// The leaders of one electorate: a function of height and round alone, so that everybody knows them
+/// and none depends on what is being sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Leaders {
+    cycle: Vec<usize>,
+}
+
+impl Leaders {
+    /// Position in the electorate of a round's leader. The round after a round is led by the next in
+    /// the cycle, and so is the height after a height: who takes over from a dead leader leads the
+    /// next height too.
+    pub fn leader(&self, height: Height, round: Round) -> usize {
+        let length = self.cycle.len() as u64;
+        let turn = (height.0 % length + round.0 % length) % length;
+        self.cycle[usize::try_from(turn).expect("a turn is below the length of a list")]
+    }
+
+    /// The order in which members lead, by position, before it repeats.
+    pub fn cycle(&self) -> &[usize] {
+        &self.cycle
+    }
+}
+
+/// Spreads each member's turns evenly: its j-th of s turns falls due at (2j + 1) / 2s of the cycle.
+/// Equal weights give plain round-robin.
+fn cycle(electorate: &Electorate) -> Vec<usize> {
+    let turns = turns(electorate);
+    let mut due: Vec<(u64, u64, usize)> = turns
+        .iter()
+        .enumerate()
+        .flat_map(|(position, &turns)| (0..turns).map(move |j| (2 * j + 1, turns, position)))
+        .collect();
+    due.sort_unstable_by(|a, b| (a.0 * b.1).cmp(&(b.0 * a.1)).then(a.2.cmp(&b.2)));
+    due.into_iter().map(|(_, _, position)| position).collect()
+}
+
+/// Turns of each member in a cycle: its weight where all weights together, divided by what they have
+/// in common, make a short cycle, and otherwise its share of one of [`TURNS_PER_MEMBER`] turns a
+/// member by largest remainder. Everybody has at least one.
+fn turns(electorate: &Electorate) -> Vec<u64> {
+    let weights: Vec<u64> = electorate.set().members.iter().map(|member| member.weight.0).collect();
+    let common = weights.iter().copied().fold(0, greatest_common_divisor).max(1);
+    let total = electorate.total().0;
+    let limit = weights.len() as u64 * TURNS_PER_MEMBER;
+    if total / common <= limit {
+        return weights.iter().map(|weight| weight / common).collect();
+    }
+    let share = |weight: u64| u128::from(weight) * u128::from(limit);
+    let whole = |weight: u64| (share(weight) / u128::from(total)) as u64;
+    let mut turns: Vec<u64> = weights.iter().map(|&weight| whole(weight)).collect();
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by_key(|&i| (core::cmp::Reverse(share(weights[i]) % u128::from(total)), i));
+    let missing = limit - turns.iter().sum::<u64>();
+    order.iter().zip(0..missing).for_each(|(&i, _)| turns[i] += 1);
+    turns.iter().map(|&turns| turns.max(1)).collect()
+}
+
+fn greatest_common_divisor(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// How long a cycle may be, in turns for each member.
+const TURNS_PER_MEMBER: u64 = 16;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use pocket_types::key::SecretKey;
+    use pocket_types::number::{Epoch, Weight};
+    use pocket_types::validator::{Validator, ValidatorSet};
+    use pocket_types::vrf::VrfSecret;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn electorate(weights: &[u64]) -> Electorate {
+        let member = |(i, &weight): (usize, &u64)| Validator {
+            public_key: SecretKey::from_seed([i as u8; 32]).public_key(),
+            vrf_key: VrfSecret::from_seed([i as u8 + 100; 32]).public_key(),
+            weight: Weight(weight),
+        };
+        let members = weights.iter().enumerate().map(member).collect();
+        Electorate::new(ValidatorSet::new(Epoch(0), members).unwrap()).unwrap()
+    }
+
+    fn leaders(weights: &[u64]) -> (Electorate, Leaders) {
+        let electorate = electorate(weights);
+        let leaders = LeaderSchedule::default().leaders(&electorate);
+        (electorate, leaders)
+    }
+
+    #[test]
+    fn equal_weights_take_plain_turns() {
+        let (_, leaders) = leaders(&[500; 4]);
+        assert_eq!(leaders.cycle(), [0, 1, 2, 3]);
+        assert_eq!(leaders.leader(Height(6), Round(0)), 2);
+        assert_eq!(leaders.leader(Height(6), Round(1)), leaders.leader(Height(7), Round(0)));
+        assert_eq!(leaders.leader(Height(u64::MAX), Round(u64::MAX)), 2);
+    }
+
+    #[test]
+    fn a_heavy_member_leads_often_and_not_in_a_row() {
+        let (electorate, leaders) = leaders(&[30, 10, 10, 10]);
+        let heavy = (0..4).find(|&i| electorate.member(i).unwrap().weight.0 == 30).unwrap();
+        let cycle = leaders.cycle();
+        assert_eq!(cycle.len(), 6);
+        assert_eq!(cycle.iter().filter(|&&i| i == heavy).count(), 3);
+        assert!(cycle.windows(2).all(|pair| pair[0] != heavy || pair[1] != heavy), "{cycle:?}");
+    }
+
+    #[test]
+    fn nobody_is_left_out() {
+        let (_, leaders) = leaders(&[u64::MAX - 3, 1, 1, 1]);
+        let led = |i| leaders.cycle().iter().filter(|&&leader| leader == i).count();
+        assert!(vec![0, 1, 2, 3].into_iter().all(|i| led(i) >= 1));
+        assert!(leaders.cycle().len() <= 4 * 17);
+    }
+
+    proptest! {
+        #[test]
+        fn turns_follow_the_weights(weights in proptest::collection::vec(1u64..1_000_000, 1..20)) {
+            let (electorate, leaders) = leaders(&weights);
+            let length = leaders.cycle().len() as u128;
+            for (i, member) in electorate.set().members.iter().enumerate() {
+                let led = leaders.cycle().iter().filter(|&&leader| leader == i).count() as u128;
+                let exact = u128::from(member.weight.0) * length;
+                let total = u128::from(electorate.total().0);
+                prop_assert!(led >= 1);
+                prop_assert!(led * total <= exact + 2 * total, "{led} of {length}");
+                prop_assert!((led + 2) * total >= exact, "{led} of {length}");
+            }
+        }
+    }
+}

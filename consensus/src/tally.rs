@@ -1,0 +1,164 @@
+//! Counts the votes for one thing, checking signatures in batches and each of them once.
+
+use alloc::vec::Vec;
+
+use pocket_types::evidence::Evidence;
+use pocket_types::key::PublicKey;
+use pocket_types::number::Weight;
+use pocket_types::signature;
+use pocket_types::validator::Electorate;
+use pocket_types::vote::{Certificate, Vote, VoteData};
+
+/// Votes for one [`VoteData`], one slot for each member of the electorate.
+#[derive(Clone, Debug)]
+pub(crate) struct Tally {
+    data: VoteData,
+    slots: Vec<Option<Slot>>,
+    /// Weight of the slots that hold a vote for `data`, checked or not.
+    weight: u64,
+    unchecked: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    vote: Vote,
+    checked: bool,
+}
+
+/// What a vote did to a tally.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Added {
+    /// It counts, if its signature holds.
+    Counted,
+    /// The signer's vote was there already.
+    Known,
+    /// The signer had voted for something else in this slot; both signatures hold.
+    Conflict(Evidence),
+    /// The signature doesn't hold.
+    Invalid,
+}
+
+impl Tally {
+    pub(crate) fn new(data: VoteData, electorate: &Electorate) -> Self {
+        Self { data, slots: alloc::vec![None; electorate.len()], weight: 0, unchecked: Vec::new() }
+    }
+
+    pub(crate) const fn data(&self) -> &VoteData {
+        &self.data
+    }
+
+    /// Takes a vote of this slot whose signer sent it itself and stands at `position`. The signature
+    /// is checked later, when it matters; at once when it contradicts.
+    pub(crate) fn add(&mut self, vote: Vote, position: usize, electorate: &Electorate) -> Added {
+        let Some(earlier) = self.slots[position] else {
+            if vote.data != self.data && !valid(&vote, position, electorate) {
+                return Added::Invalid;
+            }
+            self.insert(vote, position, vote.data != self.data, electorate);
+            return Added::Counted;
+        };
+        if earlier.vote == vote {
+            return Added::Known;
+        }
+        if !valid(&vote, position, electorate) {
+            return Added::Invalid;
+        }
+        if !earlier.checked && !valid(&earlier.vote, position, electorate) {
+            self.remove(position, electorate);
+            self.insert(vote, position, true, electorate);
+            return Added::Counted;
+        }
+        if earlier.vote.data == vote.data {
+            return Added::Known;
+        }
+        Added::Conflict(Evidence::equivocation(earlier.vote, vote))
+    }
+
+    /// Takes a vote whose signature is known to hold: our own.
+    pub(crate) fn add_checked(&mut self, vote: Vote, position: usize, electorate: &Electorate) {
+        if self.slots[position].is_none() {
+            self.insert(vote, position, true, electorate);
+        }
+    }
+
+    /// Whether more than a third of the weight voted, with signatures checked.
+    pub(crate) fn exceeds_third(&mut self, electorate: &Electorate) -> (bool, Vec<PublicKey>) {
+        self.settle(electorate, Electorate::exceeds_third)
+    }
+
+    /// Whether a quorum voted, with signatures checked; and whose signatures did not hold.
+    pub(crate) fn is_quorum(&mut self, electorate: &Electorate) -> (bool, Vec<PublicKey>) {
+        self.settle(electorate, Electorate::is_quorum)
+    }
+
+    /// The checked votes.
+    pub(crate) fn votes(&self) -> impl Iterator<Item = &Vote> {
+        let slots = self.slots.iter().flatten();
+        slots.filter(|slot| slot.checked && slot.vote.data == self.data).map(|slot| &slot.vote)
+    }
+
+    /// The certificate that the checked votes make; none before [`Tally::is_quorum`].
+    pub(crate) fn certificate(&self, electorate: &Electorate) -> Option<Certificate> {
+        Certificate::from_votes(self.data, self.votes(), electorate).ok()
+    }
+
+    /// Checks what is unchecked in one batch.
+    pub(crate) fn check(&mut self, electorate: &Electorate) -> Vec<PublicKey> {
+        let unchecked = core::mem::take(&mut self.unchecked);
+        let mut batch = Vec::with_capacity(unchecked.len());
+        let mut positions = Vec::with_capacity(unchecked.len());
+        let digest = self.data.digest();
+        for position in unchecked {
+            let slot = self.slots[position].as_mut().filter(|slot| !slot.checked);
+            if let (Some(slot), Some(key)) = (slot, electorate.key(position)) {
+                slot.checked = true;
+                positions.push(position);
+                batch.push((key, digest, slot.vote.signature));
+            }
+        }
+        let Err(error) = signature::verify_batch(&batch) else { return Vec::new() };
+        let invalid: Vec<usize> = error.indices().map(|index| positions[index]).collect();
+        let slots = &self.slots;
+        let signers = invalid.iter().filter_map(|&p| Some(slots[p]?.vote.signer)).collect();
+        invalid.iter().for_each(|&position| self.remove(position, electorate));
+        signers
+    }
+
+    fn settle(
+        &mut self,
+        electorate: &Electorate,
+        enough: impl Fn(&Electorate, Weight) -> bool,
+    ) -> (bool, Vec<PublicKey>) {
+        if !enough(electorate, Weight(self.weight)) {
+            return (false, Vec::new());
+        }
+        let invalid = self.check(electorate);
+        (enough(electorate, Weight(self.weight)), invalid)
+    }
+
+    fn insert(&mut self, vote: Vote, position: usize, checked: bool, electorate: &Electorate) {
+        self.slots[position] = Some(Slot { vote, checked });
+        if vote.data == self.data {
+            self.weight += weight(position, electorate);
+            if !checked {
+                self.unchecked.push(position);
+            }
+        }
+    }
+
+    fn remove(&mut self, position: usize, electorate: &Electorate) {
+        if self.slots[position].take().is_some_and(|slot| slot.vote.data == self.data) {
+            self.weight -= weight(position, electorate);
+        }
+    }
+}
+
+fn valid(vote: &Vote, position: usize, electorate: &Electorate) -> bool {
+    electorate
+        .key(position)
+        .is_some_and(|key| signature::verify(key, &vote.data.digest(), &vote.signature).is_ok())
+}
+
+fn weight(position: usize, electorate: &Electorate) -> u64 {
+    electorate.member(position).map_or(0, |member| member.weight.0)
+}

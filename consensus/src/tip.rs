@@ -1,0 +1,227 @@
+//! The last decided block, with everything that deciding the next one needs.
+
+use alloc::sync::Arc;
+
+use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
+use pocket_types::hash::Hash;
+use pocket_types::id::{BlockId, ChainId};
+use pocket_types::number::{Height, Timestamp};
+use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
+use pocket_types::vote::Certificate;
+use thiserror::Error;
+
+/// The last decided block (or genesis) and the validator sets around it.
+///
+/// Executing the block at height h yields the set of height h + 2: a tip at h knows the sets of h,
+/// h + 1 and h + 2.
+#[derive(Clone, Debug)]
+pub struct Tip {
+    trusted: TrustedTip,
+    randomness: Hash,
+    decision: Option<Decision>,
+    validators: Arc<Electorate>,
+    next_validators: Arc<Electorate>,
+}
+
+/// What decided the tip; genesis has none.
+#[derive(Clone, Debug)]
+pub(crate) struct Decision {
+    pub(crate) certificate: Certificate,
+    pub(crate) electorate: Arc<Electorate>,
+}
+
+/// Why a block doesn't make a tip. Nothing has changed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum TipError {
+    /// The proof does not hold. Whoever supplied it is at fault.
+    #[error(transparent)]
+    Finality(#[from] FinalityError),
+    /// The validator set that execution yielded can't be used. The host is at fault.
+    #[error(transparent)]
+    Set(#[from] ValidatorSetError),
+    /// The set that execution yielded doesn't count on from the one before. The host is at fault.
+    #[error("validator set of epoch {got} follows one of epoch {previous}")]
+    Epoch {
+        /// Its epoch.
+        got: pocket_types::number::Epoch,
+        /// The epoch before.
+        previous: pocket_types::number::Epoch,
+    },
+    /// A stored set is not the one that the stored header names. The host's store is at fault.
+    #[error("validator set {got} where the header says {expected}")]
+    WrongSet {
+        /// Hash of the set given.
+        got: Hash,
+        /// Hash in the header.
+        expected: Hash,
+    },
+}
+
+impl Tip {
+    /// The tip of a chain without blocks. `time` is the genesis' own: the first block must be later.
+    /// The genesis set decides the first two blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`TipError::Set`] when the set can't be used.
+    pub fn genesis(
+        chain: ChainId,
+        time: Timestamp,
+        randomness: Hash,
+        validators: ValidatorSet,
+    ) -> Result<Self, TipError> {
+        let validators = Arc::new(Electorate::new(validators)?);
+        let trusted = TrustedTip {
+            chain,
+            height: Height::GENESIS,
+            block: BlockId::default(),
+            time,
+            next_validators: validators.hash(),
+        };
+        let next_validators = Arc::clone(&validators);
+        Ok(Self { trusted, randomness, decision: None, validators, next_validators })
+    }
+
+    /// The tip that a host finds in its own store: the proof of the last block, and the sets of its
+    /// height and the next two. The proof is checked in full.
+    ///
+    /// # Errors
+    ///
+    /// [`TipError`] naming what doesn't fit.
+    pub fn stored(
+        proof: &FinalityProof,
+        decided_by: ValidatorSet,
+        validators: ValidatorSet,
+        next_validators: ValidatorSet,
+    ) -> Result<Self, TipError> {
+        let electorate = Arc::new(Electorate::new(decided_by)?);
+        let header = proof.verify(&electorate)?;
+        let validators = share(validators, &electorate)?;
+        if validators.hash() != header.next_validators {
+            return Err(TipError::WrongSet {
+                got: validators.hash(),
+                expected: header.next_validators,
+            });
+        }
+        let next_validators = share(next_validators, &validators)?;
+        Ok(Self {
+            trusted: TrustedTip::of(header),
+            randomness: header.randomness,
+            decision: Some(Decision { certificate: certificate(proof)?, electorate }),
+            validators,
+            next_validators,
+        })
+    }
+
+    /// The tip after the next decided block, checked in full. `change` is the set of the height two
+    /// later if executing the block changes it.
+    ///
+    /// # Errors
+    ///
+    /// [`TipError`] naming what doesn't follow.
+    pub fn after(
+        &self,
+        proof: &FinalityProof,
+        change: Option<ValidatorSet>,
+    ) -> Result<Self, TipError> {
+        let mut trusted = self.trusted;
+        let header = trusted.advance(proof, &self.validators)?;
+        let next = self.electorate_of(change)?;
+        Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
+    }
+
+    /// [`Tip::after`] for a block and a certificate that have been checked already.
+    pub(crate) fn after_checked(
+        &self,
+        header: &pocket_types::block::Header,
+        certificate: Certificate,
+        next: Arc<Electorate>,
+    ) -> Self {
+        let trusted = TrustedTip::of(header);
+        self.follow(trusted, header.randomness, certificate, next)
+    }
+
+    /// The electorate two heights after the next block, which yielded `change`.
+    pub(crate) fn electorate_of(
+        &self,
+        change: Option<ValidatorSet>,
+    ) -> Result<Arc<Electorate>, TipError> {
+        let Some(set) = change else { return Ok(Arc::clone(&self.next_validators)) };
+        let previous = self.next_validators.epoch();
+        if set.epoch != previous.next() {
+            return Err(TipError::Epoch { got: set.epoch, previous });
+        }
+        Ok(Arc::new(Electorate::new(set)?))
+    }
+
+    fn follow(
+        &self,
+        trusted: TrustedTip,
+        randomness: Hash,
+        certificate: Certificate,
+        next: Arc<Electorate>,
+    ) -> Self {
+        Self {
+            trusted,
+            randomness,
+            decision: Some(Decision { certificate, electorate: Arc::clone(&self.validators) }),
+            validators: Arc::clone(&self.next_validators),
+            next_validators: next,
+        }
+    }
+
+    /// The network.
+    pub const fn chain(&self) -> ChainId {
+        self.trusted.chain
+    }
+
+    /// Height of the last decided block; 0 at genesis.
+    pub const fn height(&self) -> Height {
+        self.trusted.height
+    }
+
+    /// The last decided block; zero at genesis.
+    pub const fn block(&self) -> BlockId {
+        self.trusted.block
+    }
+
+    /// Time of the last decided block.
+    pub const fn time(&self) -> Timestamp {
+        self.trusted.time
+    }
+
+    /// The beacon's value at the last decided block.
+    pub const fn randomness(&self) -> Hash {
+        self.randomness
+    }
+
+    /// The certificate that decided the block; none at genesis.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.decision.as_ref().map(|decision| &decision.certificate)
+    }
+
+    pub(crate) const fn decision(&self) -> Option<&Decision> {
+        self.decision.as_ref()
+    }
+
+    /// Who decides the next block.
+    pub const fn validators(&self) -> &Arc<Electorate> {
+        &self.validators
+    }
+
+    /// Who decides the block after the next.
+    pub const fn next_validators(&self) -> &Arc<Electorate> {
+        &self.next_validators
+    }
+}
+
+fn certificate(proof: &FinalityProof) -> Result<Certificate, FinalityError> {
+    let link = proof.links.first().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
+    Ok(link.certificate.clone())
+}
+
+/// Sets rarely change, and checking one costs a decompression per member.
+fn share(set: ValidatorSet, like: &Arc<Electorate>) -> Result<Arc<Electorate>, ValidatorSetError> {
+    if set == *like.set() { Ok(Arc::clone(like)) } else { Ok(Arc::new(Electorate::new(set)?)) }
+}
