@@ -92,9 +92,9 @@ impl<S: StateRead> Ledger<S> {
     /// Begins a block, with the verdict on each piece of its evidence.
     fn begin(state: S, context: &BlockContext) -> Result<(Self, Vec<Verdict>), LedgerError> {
         let mut ledger = Self::open(state, context)?;
-        ledger.start_session()?;
         let verdicts = context.evidence.iter().map(|evidence| ledger.punish(evidence));
         let verdicts = verdicts.collect::<Result<_, _>>()?;
+        ledger.start_session()?;
         ledger.store.savepoint();
         ledger.block_events = ledger.events.len();
         Ok((ledger, verdicts))

@@ -66,6 +66,9 @@ impl<S: StateRead> Ledger<S> {
             return Ok(None);
         }
         let members = self.heaviest_validators()?;
+        if members.is_empty() {
+            return Ok(None); // the set that is there goes on rather than halting the chain
+        }
         let current: Option<ValidatorSet> = self.store.get(VALIDATORS, ONLY)?;
         let epoch = current.as_ref().map(|set| set.epoch.next()).unwrap_or_default();
         let next = ValidatorSet::new(epoch, members)?;
