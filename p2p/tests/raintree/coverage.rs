@@ -2,7 +2,7 @@
 
 use pocket_p2p::raintree::partition::{largest_share, levels, shares};
 use pocket_p2p::raintree::permutation::Permutation;
-use pocket_p2p::raintree::{Input, MessageId, Output, RainTreeConfig, Segment};
+use pocket_p2p::raintree::{Input, MessageId, Output, RainTreeConfig, Segment, Topology};
 use pocket_types::hash::Hash;
 use pocket_types::machine::Machine;
 use proptest::prelude::*;
@@ -122,6 +122,16 @@ fn machines_deliver_to_everyone_but_the_originator_once() {
             assert!(report.refused.is_empty());
         }
     }
+}
+
+#[test]
+fn machines_follow_the_go_codes_tree_when_told_to() {
+    let config = RainTreeConfig { topology: Topology::GoV1, ..RainTreeConfig::default() };
+    let mut network = Network::new(27, &config);
+    let report = network.broadcast(key(5), b"hello");
+    assert_eq!(report.deliveries.len(), 26);
+    assert!(report.deliveries.values().all(|hops| hops.len() == 1));
+    assert_eq!((report.sends.values().sum::<u32>(), report.refused.len()), (26, 0));
 }
 
 proptest! {

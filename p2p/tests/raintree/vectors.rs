@@ -37,25 +37,31 @@ fn targets_follow_the_go_code() {
     }
 }
 
-/// The table's conditions: node 1 starts, nobody is dead, and every copy is passed on.
+/// What each node receives and sends under the table's conditions: node 1 starts, nobody is dead,
+/// and every copy is passed on.
+fn reads_and_writes(nodes: u32) -> (Vec<u32>, Vec<u32>) {
+    let mut reads = vec![0u32; nodes as usize];
+    let mut writes = reads.clone();
+    let mut waiting = VecDeque::from([(0, levels(nodes) + 1)]);
+    while let Some((node, below)) = waiting.pop_front() {
+        for level in (1..below).rev() {
+            for distance in targets(nodes, level).into_iter().filter(|d| *d != 0) {
+                let to = (node + distance) % nodes;
+                writes[node as usize] += 1;
+                reads[to as usize] += 1;
+                waiting.push_back((to, level));
+            }
+        }
+    }
+    (reads, writes)
+}
+
 #[test]
 fn reads_and_writes_follow_the_go_code() {
     let table = vectors(include_str!("../vectors/raintree_reads_writes.json"));
     for case in table["cases"].as_array().unwrap() {
         let nodes = number(&case["n"]);
-        let mut reads = vec![0u32; nodes as usize];
-        let mut writes = reads.clone();
-        let mut waiting = VecDeque::from([(0, levels(nodes) + 1)]);
-        while let Some((node, below)) = waiting.pop_front() {
-            for level in (1..below).rev() {
-                for distance in targets(nodes, level).into_iter().filter(|d| *d != 0) {
-                    let to = (node + distance) % nodes;
-                    writes[node as usize] += 1;
-                    reads[to as usize] += 1;
-                    waiting.push_back((to, level));
-                }
-            }
-        }
+        let (reads, writes) = reads_and_writes(nodes);
         let listed = |name: &str| -> Vec<u32> {
             case[name].as_array().unwrap().iter().map(number).collect()
         };
@@ -76,4 +82,15 @@ fn the_specifications_table_follows_its_closed_forms() {
         let acks = number(&row["acks"]) + if nodes == 19_683 { 10 } else { 0 };
         assert_eq!(acks, 2 * nodes + 2);
     }
+}
+
+/// Why the exact partition is the default.
+#[test]
+fn the_go_codes_tree_leaves_nodes_out_at_most_sizes() {
+    let reached = |nodes: u32| {
+        let (reads, _) = reads_and_writes(nodes);
+        1 + reads[1..].iter().filter(|reads| **reads > 0).count()
+    };
+    let complete = (1..=1_000).filter(|nodes| reached(*nodes) == *nodes as usize).count();
+    assert_eq!((complete, reached(1_000), reached(729)), (139, 915, 486));
 }
