@@ -182,6 +182,18 @@ fn outbound_places_are_bounded_and_given_on() {
 }
 
 #[test]
+fn a_dial_that_succeeds_and_is_refused_is_over() {
+    let mut node = Node::new(PeersConfig { max_outbound: 1, ..PeersConfig::default() });
+    assert_eq!(node.list([1]), [dial(1)]);
+    // The host connects to somebody else of its own accord meanwhile.
+    let stranger = node.admit(stranger(1), Direction::Outbound);
+    let full = CloseReason::OutboundFull { max: 1 };
+    assert_eq!(node.refuse(key(1), Direction::Outbound), full);
+    assert_eq!(node.wait(Duration::seconds(60)), [], "nothing is left to abandon");
+    assert_eq!(node.handle(Input::Disconnected { connection: stranger }), [dial(1)]);
+}
+
+#[test]
 fn the_126th_inbound_connection_is_refused_by_name() {
     let config = PeersConfig { reserved_inbound: 0, ..PeersConfig::default() };
     let mut node = Node::new(config);

@@ -179,3 +179,18 @@ impl Cipher for ChaChaPoly {
         Ok(sealed.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two handshakes on one ephemeral secret would share their keys.
+    #[test]
+    fn a_secret_is_drawn_once() {
+        let mut random = Once(Some(Zeroizing::new([7; 32])));
+        let mut drawn = [0; 32];
+        assert_eq!(random.try_fill_bytes(&mut drawn), Ok(()));
+        assert_eq!(drawn, [7; 32]);
+        assert_eq!(random.try_fill_bytes(&mut drawn), Err(Error::Rng));
+    }
+}

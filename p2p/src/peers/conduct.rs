@@ -86,3 +86,50 @@ impl Record {
         (ban, self.left(now, rate))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_bounded_and_empty_ones_go_first() {
+        let mut conduct = Conduct::new(3, 100, 10, Duration(1000));
+        let penalize = |conduct: &mut Conduct, now, peer, points| {
+            conduct.penalize(Timestamp(now), PublicKey([peer; 32]), points)
+        };
+        for (peer, points) in [(1, 50), (2, 10), (3, 60)] {
+            penalize(&mut conduct, 0, peer, points);
+        }
+        // After a minute the second peer is forgiven; nobody else has to go.
+        penalize(&mut conduct, MINUTE, 4, 99);
+        let known = conduct.records.keys().map(|key| key.0[0]);
+        assert!(known.eq([1, 3, 4]));
+        penalize(&mut conduct, MINUTE, 5, 1);
+        let known = conduct.records.keys().map(|key| key.0[0]);
+        assert!(known.eq([3, 4, 5]), "the least of them");
+    }
+
+    #[test]
+    fn a_ban_settles_what_led_to_it() {
+        let mut conduct = Conduct::new(3, 100, 0, Duration(1000));
+        let peer = PublicKey([1; 32]);
+        assert_eq!(conduct.penalize(Timestamp(0), peer, 250), Some(Timestamp(1000)));
+        assert_eq!(conduct.penalize(Timestamp(1), peer, 99), None, "banned already");
+        assert_eq!(conduct.banned_until(Timestamp(999), &peer), Some(Timestamp(1000)));
+        assert_eq!(conduct.banned_until(Timestamp(1000), &peer), None);
+        let mut conduct = Conduct::new(3, 100, 0, Duration(1000));
+        conduct.penalize(Timestamp(0), peer, 250);
+        assert_eq!(conduct.penalize(Timestamp(1000), peer, 99), None);
+        assert_eq!(conduct.penalize(Timestamp(1000), peer, 1), Some(Timestamp(2000)));
+    }
+
+    #[test]
+    fn what_is_done_during_a_ban_counts_after_it_and_does_not_prolong_it() {
+        let mut conduct = Conduct::new(3, 100, 0, Duration(1000));
+        let peer = PublicKey([1; 32]);
+        conduct.penalize(Timestamp(0), peer, 100);
+        assert_eq!(conduct.penalize(Timestamp(1), peer, 150), None);
+        assert_eq!(conduct.banned_until(Timestamp(999), &peer), Some(Timestamp(1000)));
+        assert_eq!(conduct.penalize(Timestamp(1000), peer, 0), Some(Timestamp(2000)));
+    }
+}

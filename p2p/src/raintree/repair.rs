@@ -100,3 +100,25 @@ const MAX_RANGES: usize = 64;
 
 /// What a message counts for beside its content: its ranges.
 const OVERHEAD: usize = MAX_RANGES * 64;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::raintree::Segment;
+
+    #[test]
+    fn the_ranges_of_a_message_are_bounded() {
+        let mut repair = Repair::new(1 << 20, Duration(100));
+        let view = Arc::new(View::new(Segment::Everyone, vec![]).unwrap());
+        for to in 0..=u8::MAX {
+            let range = Range { view: view.clone(), start: 0, length: 2 };
+            let (id, payload) = (MessageId::default(), Payload::default());
+            repair.keep(Timestamp(0), id, &payload, PublicKey([to; 32]), range);
+        }
+        let kept = repair.get_mut(&MessageId::default()).unwrap();
+        assert_eq!(kept.ranges.len(), MAX_RANGES);
+        assert_eq!(repair.bytes, OVERHEAD, "what is added later is paid for already");
+    }
+}

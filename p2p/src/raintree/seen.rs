@@ -71,3 +71,23 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pocket_types::hash::Hash;
+
+    use super::*;
+
+    #[test]
+    fn what_was_served_is_kept_for_so_many_views() {
+        let mut seen = Seen::new(10, 2, Duration(100));
+        let (id, view) = (MessageId::default(), |byte| ViewId(Hash([byte; 32])));
+        seen.insert(Timestamp(0), id);
+        for served in [(1, 5), (2, 6), (1, 7), (3, 8)] {
+            seen.serve(&id, view(served.0), served.1);
+        }
+        let served = [1, 2, 3].map(|byte| seen.served(&id, &view(byte)));
+        assert_eq!(served, [7, 0, 8], "the view that was used least lately is gone");
+        assert_eq!(seen.messages[&id].len(), 2);
+    }
+}

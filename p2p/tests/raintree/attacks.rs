@@ -260,6 +260,15 @@ fn a_message_under_way_outlives_a_change_of_view_but_not_many() {
 }
 
 #[test]
+fn saying_again_what_the_view_is_pushes_no_other_out() {
+    let mut tree = victim(RainTreeConfig::default());
+    for _ in 0..10 {
+        let _ = tree.handle(NOW, Input::ViewChanged(view(Segment::Everyone, 40))).unwrap();
+    }
+    assert!(sends(&receive(&mut tree, key(1), envelope(b"hello", 9))) > 0);
+}
+
+#[test]
 fn memory_is_bounded_in_number_and_time() {
     let config =
         RainTreeConfig { max_remembered: 10, remember: Duration(100), ..RainTreeConfig::default() };
