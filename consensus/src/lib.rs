@@ -33,7 +33,7 @@ mod pacemaker;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
-//SYNC pub mod sync;
+pub mod sync;
 mod tally;
 pub mod tip;
 
@@ -44,5 +44,5 @@ pub use replica::input::{Input, Verdict};
 pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
-//SYNC
+pub use sync::Sync;
 pub use tip::Tip;

@@ -10,6 +10,8 @@ use crate::replica::config::Config;
 pub(crate) struct Pacemaker {
     /// From when the leader may propose.
     pub(crate) due: Timestamp,
+    /// Whether that has come: a leader without a quorum waits for messages, not for the clock.
+    pub(crate) is_due: bool,
     /// When the round is given up.
     pub(crate) timeout: Timestamp,
     /// When to say again what was said last.
@@ -23,7 +25,12 @@ impl Pacemaker {
         let due = now.max(parent.after(config.block_time));
         // A parent from the future (within the drift) must not stretch the wait beyond a block time.
         let due = due.min(now.after(config.block_time));
-        Self { due, timeout: due.after(timeout(config, round)), resend: due.after(config.resend) }
+        Self {
+            due,
+            is_due: due <= now,
+            timeout: due.after(timeout(config, round)),
+            resend: due.after(config.resend),
+        }
     }
 }
 

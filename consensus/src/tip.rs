@@ -2,10 +2,11 @@
 
 use alloc::sync::Arc;
 
+use pocket_types::block::Header;
 use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
-use pocket_types::number::{Height, Timestamp};
+use pocket_types::number::{Epoch, Height, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::Certificate;
 use thiserror::Error;
@@ -44,9 +45,9 @@ pub enum TipError {
     #[error("validator set of epoch {got} follows one of epoch {previous}")]
     Epoch {
         /// Its epoch.
-        got: pocket_types::number::Epoch,
+        got: Epoch,
         /// The epoch before.
-        previous: pocket_types::number::Epoch,
+        previous: Epoch,
     },
     /// A stored set is not the one that the stored header names. The host's store is at fault.
     #[error("validator set {got} where the header says {expected}")]
@@ -134,7 +135,7 @@ impl Tip {
     /// [`Tip::after`] for a block and a certificate that have been checked already.
     pub(crate) fn after_checked(
         &self,
-        header: &pocket_types::block::Header,
+        header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
@@ -199,6 +200,11 @@ impl Tip {
     /// The certificate that decided the block; none at genesis.
     pub fn certificate(&self) -> Option<&Certificate> {
         self.decision.as_ref().map(|decision| &decision.certificate)
+    }
+
+    /// The tip as gateways and light clients trust it.
+    pub const fn trusted(&self) -> TrustedTip {
+        self.trusted
     }
 
     pub(crate) const fn decision(&self) -> Option<&Decision> {

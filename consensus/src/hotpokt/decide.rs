@@ -61,6 +61,9 @@ impl Replica {
         self.reset(tip);
         self.commit_vote = commit_vote;
         self.late = Some(Tally::new(certificate.data, &electorate));
+        if let Some(vote) = commit_vote {
+            let _ = self.add_late(vote, true);
+        }
         self.tip_body = Some(block);
         self.enter(now, Round::ZERO, None, fx);
         self.hear_early(now, fx);
@@ -92,16 +95,24 @@ impl Replica {
         if vote.signer != from {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }
+        Ok(self.add_late(vote, false))
+    }
+
+    fn add_late(&mut self, vote: Vote, checked: bool) -> bool {
         let (Some(late), Some(decision)) = (&mut self.late, self.tip.decision()) else {
-            return Ok(false);
+            return false;
         };
         let electorate = &decision.electorate;
-        let Some(position) = electorate.position(&vote.signer) else { return Ok(false) };
+        let Some(position) = electorate.position(&vote.signer) else { return false };
         let known = decision.certificate.signers.get(position / 8).copied().unwrap_or_default();
         if vote.data != *late.data() || known >> (position % 8) & 1 == 1 {
-            return Ok(false);
+            return false;
         }
-        Ok(late.add(vote, position, electorate) == Added::Counted)
+        if checked {
+            late.add_checked(vote, position, electorate);
+            return true;
+        }
+        late.add(vote, position, electorate) == Added::Counted
     }
 
     /// The tip's certificate with every vote that came in since, so that nobody who was there looks

@@ -25,25 +25,21 @@ use crate::replica::{HostVerdict, Replica};
 use crate::signer::position;
 
 impl Replica {
-    /// Whether this leader waits for nothing but the time.
-    pub(crate) fn awaits_due(&self) -> bool {
-        self.is_leader()
-            && self.round.proposed.is_none()
-            && !self.round.building
-            && self.decision.is_none()
-            && self.may_propose()
-    }
-
+    /// Whether this leader has yet to propose in this round.
     fn may_propose(&self) -> bool {
+        let idle = self.round.proposed.is_none() && !self.round.building;
         let data = self.data(self.round.number, Phase::Propose, BlockId::default());
         let last = self.signer.as_ref().and_then(|signer| signer.last());
-        last.is_none_or(|last| position(&last.data) < position(&data))
+        self.is_leader()
+            && idle
+            && self.decision.is_none()
+            && last.is_none_or(|last| position(&last.data) < position(&data))
     }
 
     /// Proposes, once a quorum has entered the round and the time has come: the block of the highest
     /// Prepare certificate, and only where there is none a fresh one.
     pub(crate) fn try_propose(&mut self, now: Timestamp, fx: &mut Fx) {
-        if now < self.pace.due || !self.awaits_due() {
+        if now < self.pace.due || !self.may_propose() {
             return;
         }
         let electorate = self.electorate();

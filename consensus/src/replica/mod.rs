@@ -154,7 +154,10 @@ impl Replica {
             self.resume(now, fx);
             return;
         }
-        self.try_propose(now, fx);
+        if now >= self.pace.due && !self.pace.is_due {
+            self.pace.is_due = true;
+            self.try_propose(now, fx);
+        }
         if now >= self.pace.timeout && self.gives_up() {
             self.want(self.round.number.next(), fx);
         }
@@ -256,7 +259,7 @@ impl Machine for Replica {
         if self.gives_up() {
             next = next.min(self.pace.timeout);
         }
-        if self.awaits_due() {
+        if !self.pace.is_due && self.is_leader() {
             next = next.min(self.pace.due);
         }
         Some(next)

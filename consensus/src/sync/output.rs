@@ -1,0 +1,44 @@
+//! What the sync machine asks of its host.
+
+use alloc::boxed::Box;
+
+use pocket_types::key::PublicKey;
+
+use super::error::SyncRefusal;
+use super::message::{DecidedBlock, RangeRequest, SyncMessage};
+
+/// An output of [`Sync`](super::Sync).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Send to a peer.
+    Send {
+        /// Whom.
+        to: PublicKey,
+        /// What.
+        message: SyncMessage,
+    },
+    /// A peer asks for blocks, within the bounds: read them with
+    /// [`serve::respond`](super::serve::respond) and send the range.
+    Serve {
+        /// The peer.
+        to: PublicKey,
+        /// What it asks for.
+        request: RangeRequest,
+    },
+    /// The next block, verified: execute and commit it, then answer
+    /// [`Input::Applied`](super::Input::Applied).
+    Apply(Box<DecidedBlock>),
+    /// A peer sent what no honest one sends.
+    Misbehaviour {
+        /// The peer.
+        peer: PublicKey,
+        /// What was wrong.
+        reason: SyncRefusal,
+    },
+    /// A peer did not answer in time.
+    Unanswered {
+        /// The peer.
+        peer: PublicKey,
+    },
+}

@@ -1,0 +1,592 @@
+//! A node around the real machines: real keys, real headers, and a ledger that is a chain of hashes.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pocket_consensus::replica::config::{Config, Identity};
+use pocket_consensus::replica::message::Message;
+use pocket_consensus::replica::{input, output};
+use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
+use pocket_consensus::{BuildRequest, Record, Replica, ReplicaError, Sync, Tip, Verdict};
+use pocket_sim::{Context, Error, Plan, Process, Simulation};
+use pocket_types::block::Block;
+use pocket_types::codec::List;
+use pocket_types::evidence::Evidence;
+use pocket_types::finality::FinalityProof;
+use pocket_types::hash::{Domain, Hash};
+use pocket_types::id::{BlockId, ChainId};
+use pocket_types::key::{PublicKey, SecretKey};
+use pocket_types::machine::{Machine, Receipt, Step, Tick};
+use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::validator::{Validator, ValidatorSet};
+use pocket_types::vote::{Phase, Vote, VoteData};
+use pocket_types::vrf::VrfSecret;
+use serde::{Deserialize, Serialize};
+
+/// What all nodes of a test share.
+#[derive(Clone)]
+pub struct Setup {
+    pub weights: Vec<u64>,
+    /// Executing the block of a height yields these weights for the height two later.
+    pub changes: BTreeMap<u64, Vec<u64>>,
+    pub config: Config,
+    pub sync: sync::Config,
+    /// Validators that propose two blocks, vote twice and lie to syncing peers.
+    pub byzantine: BTreeSet<usize>,
+    /// Whether Decided is announced to all, and from whom blocks are served.
+    pub gossip: bool,
+    pub execution: Duration,
+}
+
+pub fn chain() -> ChainId {
+    ChainId(Hash([7; 32]))
+}
+
+pub fn key(node: usize) -> SecretKey {
+    SecretKey::from_seed([node as u8 + 1; 32])
+}
+
+pub fn vrf(node: usize) -> VrfSecret {
+    VrfSecret::from_seed([node as u8 + 101; 32])
+}
+
+pub fn identity(node: usize) -> Identity {
+    Identity { key: key(node), vrf: vrf(node) }
+}
+
+pub fn config() -> Config {
+    Config {
+        block_time: Duration(100),
+        timeout: Duration(100),
+        timeout_growth: 150,
+        timeout_cap: Duration(1_000),
+        resend: Duration(40),
+        max_drift: Duration(200),
+        ..Config::default()
+    }
+}
+
+/// Weights by node; a node without weight is no validator.
+pub fn set(epoch: u64, weights: &[u64]) -> ValidatorSet {
+    let weighty = weights.iter().enumerate().filter(|(_, weight)| **weight > 0);
+    let members = weighty.map(|(node, &weight)| Validator {
+        public_key: key(node).public_key(),
+        vrf_key: vrf(node).public_key(),
+        weight: Weight(weight),
+    });
+    ValidatorSet::new(Epoch(epoch), members.collect()).unwrap()
+}
+
+impl Setup {
+    pub fn new(weights: &[u64]) -> Self {
+        Self {
+            weights: weights.to_vec(),
+            changes: BTreeMap::new(),
+            config: config(),
+            sync: sync::Config {
+                timeout: Duration(100),
+                cooldown: Duration(300),
+                window: 32,
+                per_request: 8,
+                ..sync::Config::default()
+            },
+            byzantine: BTreeSet::new(),
+            gossip: true,
+            execution: Duration(1),
+        }
+    }
+
+    pub fn genesis(&self) -> Tip {
+        Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, &self.weights)).unwrap()
+    }
+
+    /// The set that decides a height.
+    pub fn set_at(&self, height: u64) -> ValidatorSet {
+        let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
+        let (epoch, weights) = past.fold((0, &self.weights), |(epoch, _), (_, w)| (epoch + 1, w));
+        set(epoch, weights)
+    }
+
+    /// What executing a height yields.
+    pub fn change(&self, height: Height) -> Option<ValidatorSet> {
+        self.changes.contains_key(&height.0).then(|| self.set_at(height.0 + 2))
+    }
+
+    fn tip(&self, chain: &[DecidedBlock]) -> Tip {
+        let Some(last) = chain.last() else { return self.genesis() };
+        let height = last.block.header.height.0;
+        let sets = [0, 1, 2].map(|ahead| self.set_at(height + ahead));
+        let [decided_by, validators, next_validators] = sets;
+        Tip::stored(&last.proof, decided_by, validators, next_validators).unwrap()
+    }
+}
+
+pub fn state_root(parent: Hash, height: Height) -> Hash {
+    Domain::custom("test state").hasher().fixed(&parent.0).number(height.0).finish()
+}
+
+pub fn finish(request: &BuildRequest, parent_root: Hash) -> Block {
+    let mut header = request.header.clone();
+    let evidence = request.evidence.clone();
+    header.state_root = state_root(parent_root, header.height);
+    header.transactions_root = Block::transactions_root(&[]);
+    header.evidence_root = Block::evidence_root(&evidence);
+    Block { header, transactions: List::empty(), evidence: List::new(evidence).unwrap() }
+}
+
+/// Both machines as one, as a host would run them.
+pub struct Both {
+    pub replica: Replica,
+    pub sync: Sync,
+}
+
+pub enum BothInput {
+    Tick,
+    Replica(input::Input),
+    Sync(sync::Input),
+}
+
+impl From<Tick> for BothInput {
+    fn from(_: Tick) -> Self {
+        Self::Tick
+    }
+}
+
+pub enum BothOutput {
+    Replica(output::Output),
+    Sync(sync::Output),
+}
+
+impl Machine for Both {
+    type Input = BothInput;
+    type Record = Record;
+    type Output = BothOutput;
+    type Error = ReplicaError;
+
+    fn handle(
+        &mut self,
+        now: Timestamp,
+        input: BothInput,
+    ) -> Result<Step<Record, BothOutput>, ReplicaError> {
+        let (replica, sync) = match input {
+            BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
+            BothInput::Replica(input) => (Some(input), None),
+            BothInput::Sync(input) => (None, Some(input)),
+        };
+        let mut step = match replica {
+            Some(input) => wrap(self.replica.handle(now, input)?),
+            None => Step::empty(),
+        };
+        if let Some(input) = sync {
+            let outputs = self.sync.handle(now, input).unwrap().into_outputs();
+            step.outputs.extend(outputs.into_iter().map(BothOutput::Sync));
+        }
+        Ok(step)
+    }
+
+    fn release(
+        &mut self,
+        now: Timestamp,
+        receipt: Receipt,
+    ) -> Result<Step<Record, BothOutput>, ReplicaError> {
+        self.replica.release(now, receipt).map(wrap)
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
+    }
+}
+
+fn wrap(step: Step<Record, output::Output>) -> Step<Record, BothOutput> {
+    let outputs = step.outputs.into_iter().map(BothOutput::Replica).collect();
+    Step { records: step.records, outputs }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Net {
+    Consensus(Message),
+    Sync(SyncMessage),
+}
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    Decided(Height, BlockId),
+    Applied(Height, BlockId),
+    /// A signature left this node.
+    Signed(Vote),
+    Misbehaviour(usize, String),
+    Evidence(Evidence),
+    /// A lock became known to the host, after the step that recorded it.
+    Locked(Height),
+    Diverged,
+    Poisoned,
+}
+
+#[derive(Clone, Default)]
+pub struct Disk {
+    pub log: Vec<Record>,
+    pub chain: Vec<DecidedBlock>,
+    /// The ledger of everything signed; never pruned.
+    pub signed: Vec<Vote>,
+    pub most_records: usize,
+    pub steps: BTreeMap<u64, usize>,
+}
+
+pub struct Node {
+    machine: Option<Both>,
+    tip: Tip,
+}
+
+impl Node {
+    pub fn replica(&self) -> &Replica {
+        &self.machine.as_ref().unwrap().replica
+    }
+    pub fn sync(&self) -> &Sync {
+        &self.machine.as_ref().unwrap().sync
+    }
+}
+
+type Ctx<'a> = Context<'a, Node>;
+
+pub fn node_of(key: &PublicKey) -> usize {
+    thread_local! {
+        static NODES: BTreeMap<PublicKey, usize> =
+            (0..40).map(|node| (self::key(node).public_key(), node)).collect();
+    }
+    NODES.with(|nodes| nodes[key])
+}
+
+pub fn public(node: usize) -> PublicKey {
+    thread_local! {
+        static KEYS: Vec<PublicKey> = (0..40).map(|node| key(node).public_key()).collect();
+    }
+    KEYS.with(|keys| keys[node])
+}
+
+impl Node {
+    fn parent_root(&self, context: &mut Ctx<'_>, height: Height) -> Option<Hash> {
+        let chain = &context.disk().chain;
+        if chain.len() as u64 + 1 != height.0 {
+            return None;
+        }
+        Some(chain.last().map_or(Hash::ZERO, |last| last.block.header.state_root))
+    }
+
+    fn commit(&mut self, context: &mut Ctx<'_>, block: Block, proof: FinalityProof) -> bool {
+        let height = block.header.height;
+        if context.disk().chain.len() as u64 + 1 != height.0 {
+            return false;
+        }
+        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        let disk = context.disk();
+        disk.chain.push(DecidedBlock { block, proof });
+        disk.log.retain(|record| record.height() > height);
+        true
+    }
+
+    fn consensus(&mut self, context: &mut Ctx<'_>, output: output::Output) {
+        use output::Output;
+        match output {
+            Output::Send { to, message } => {
+                self.watch(context, &message);
+                if context.setup().byzantine.contains(&context.node()) {
+                    self.vote_twice(context, node_of(&to), &message);
+                }
+                context.send(node_of(&to), Net::Consensus(message));
+            }
+            Output::Broadcast { to, message } => {
+                self.watch(context, &message);
+                let members = to.set().members.iter().map(|member| node_of(&member.public_key));
+                let others: Vec<usize> = members.filter(|&node| node != context.node()).collect();
+                for (turn, node) in others.into_iter().enumerate() {
+                    let message = self.corrupt(context, turn, &message);
+                    context.send(node, Net::Consensus(message));
+                }
+            }
+            Output::Build(request) => {
+                let height = request.header.height;
+                let root = self.parent_root(context, height).expect("builds on what is committed");
+                let change = context.setup().change(height);
+                let block = Box::new(finish(&request, root));
+                let built = input::Input::Built { block, change };
+                context.answer(context.setup().execution, BothInput::Replica(built));
+            }
+            Output::Check(block) => {
+                let height = block.header.height;
+                // The host may have committed this height by sync in the meantime.
+                let Some(root) = self.parent_root(context, height) else { return };
+                let verdict = if block.header.state_root == state_root(root, height) {
+                    Verdict::Valid { change: context.setup().change(height) }
+                } else {
+                    Verdict::Invalid("state root".into())
+                };
+                let checked = input::Input::Checked { block: block.id(), verdict };
+                context.answer(context.setup().execution, BothInput::Replica(checked));
+            }
+            Output::Decided { block, proof } => {
+                context.observe(Event::Decided(block.header.height, block.id()));
+                let decided = DecidedBlock { block: *block, proof: *proof };
+                if context.setup().gossip {
+                    let next = context.setup().set_at(decided.block.header.height.0 + 1);
+                    let decides = |node| next.members.iter().any(|m| m.public_key == public(node));
+                    for node in (0..context.nodes()).filter(|&node| !decides(node)) {
+                        let message = SyncMessage::Decided(Box::new(decided.clone()));
+                        context.send(node, Net::Sync(message));
+                    }
+                }
+                if self.commit(context, decided.block, decided.proof) {
+                    let tip = Box::new(self.tip.clone());
+                    context.answer(Duration(0), BothInput::Sync(sync::Input::Advance(tip)));
+                }
+            }
+            Output::Misbehaviour { peer, reason } => {
+                context.observe(Event::Misbehaviour(node_of(&peer), reason.to_string()));
+            }
+            Output::Evidence(evidence) => context.observe(Event::Evidence(*evidence)),
+            Output::Behind { peer, height, .. } => {
+                let height = height.previous().unwrap();
+                let input = sync::Input::Announced { peer, height };
+                context.answer(Duration(0), BothInput::Sync(input));
+            }
+            Output::Diverged { .. } => context.observe(Event::Diverged),
+            _ => {}
+        }
+    }
+
+    fn sync_output(&mut self, context: &mut Ctx<'_>, output: sync::Output) {
+        use sync::Output;
+        match output {
+            Output::Send { to, message } => context.send(node_of(&to), Net::Sync(message)),
+            Output::Serve { to, request } => {
+                let chain = &context.disk().chain;
+                let read = |height: Height| -> Result<_, serve::RequestError> {
+                    Ok(chain.get(height.0 as usize - 1).cloned())
+                };
+                let mut range = serve::respond(&request, read).unwrap();
+                if context.setup().byzantine.contains(&context.node()) {
+                    let mut blocks = range.blocks.into_vec();
+                    if let Some(block) = blocks.last_mut() {
+                        block.block.header.state_root = Hash([9; 32]);
+                        let mut links = block.proof.links.clone().into_vec();
+                        links[0].header = block.block.header.clone();
+                        links[0].certificate.data.block = block.block.id();
+                        block.proof.links = List::new(links).unwrap();
+                    }
+                    range.blocks = List::new(blocks).unwrap();
+                }
+                context.send(node_of(&to), Net::Sync(SyncMessage::Range(range)));
+            }
+            Output::Apply(decided) => {
+                let DecidedBlock { block, proof } = *decided;
+                let (id, height) = (block.id(), block.header.height);
+                if let Some(root) = self.parent_root(context, height) {
+                    assert_eq!(block.header.state_root, state_root(root, height));
+                    self.commit(context, block, proof);
+                    context.observe(Event::Applied(height, id));
+                    let tip = Box::new(self.tip.clone());
+                    context.answer(Duration(0), BothInput::Replica(input::Input::Advance(tip)));
+                }
+                let change = context.setup().change(height);
+                let applied = sync::Input::Applied { block: id, change };
+                context.answer(Duration(0), BothInput::Sync(applied));
+            }
+            Output::Misbehaviour { peer, reason } => {
+                context.observe(Event::Misbehaviour(node_of(&peer), reason.to_string()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells the oracles what this node signed.
+    fn watch(&self, context: &mut Ctx<'_>, message: &Message) {
+        let votes = match message {
+            Message::NewRound(message) => vec![Some(message.vote), message.commit],
+            Message::Proposal(proposal) => vec![Some(proposal.vote)],
+            Message::Vote(vote) => vec![Some(*vote)],
+            _ => vec![],
+        };
+        for vote in votes.into_iter().flatten() {
+            context.observe(Event::Signed(vote));
+        }
+    }
+
+    /// A Byzantine leader shows every second replica another block.
+    fn corrupt(&self, context: &mut Ctx<'_>, turn: usize, message: &Message) -> Message {
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        match message {
+            Message::Proposal(proposal)
+                if byzantine && turn % 2 == 1 && proposal.justify.is_none() =>
+            {
+                let mut other = proposal.clone();
+                other.block.header.time.0 += 1;
+                let data = VoteData { block: other.block.id(), ..other.vote.data };
+                other.vote = Vote::sign(data, &key(context.node()));
+                Message::Proposal(other)
+            }
+            _ => message.clone(),
+        }
+    }
+
+    fn vote_twice(&self, context: &mut Ctx<'_>, to: usize, message: &Message) {
+        if let Message::Vote(vote) = message {
+            let data = VoteData { block: BlockId(Hash([3; 32])), ..vote.data };
+            let other = Vote::sign(data, &key(context.node()));
+            context.send(to, Net::Consensus(Message::Vote(other)));
+        }
+    }
+}
+
+impl Process for Node {
+    type Machine = Both;
+    type Setup = Setup;
+    type Message = Net;
+    type Event = Event;
+    type Disk = Disk;
+
+    fn boot(context: &mut Ctx<'_>) -> Self {
+        let tip = context.setup().clone().tip(&context.disk().chain);
+        let log = context.disk().log.clone();
+        let (config, sync) = (context.setup().config, context.setup().sync);
+        let identity = Some(identity(context.node()));
+        let replica = Replica::recover(config, identity, tip.clone(), log).unwrap();
+        let sync = Sync::new(sync, tip.clone()).unwrap();
+        // Peers learn of each other's heights when they connect.
+        let height = tip.height();
+        context.broadcast(Net::Sync(SyncMessage::Status { height }));
+        Self { machine: Some(Both { replica, sync }), tip }
+    }
+
+    fn machine(&mut self) -> Option<&mut Both> {
+        self.machine.as_mut()
+    }
+
+    fn store(disk: &mut Disk, records: &[Record]) {
+        disk.most_records = disk.most_records.max(records.len());
+        *disk.steps.entry(records[0].height().0).or_default() += 1;
+        for record in records {
+            if let Record::Vote(vote) = record {
+                disk.signed.push(*vote);
+            }
+            if record.height().0 > disk.chain.len() as u64 {
+                disk.log.push(record.clone());
+            }
+        }
+    }
+
+    fn receive(&mut self, _: &mut Ctx<'_>, from: usize, message: Net) -> Option<BothInput> {
+        let from = public(from);
+        Some(match message {
+            Net::Consensus(message) => BothInput::Replica(input::Input::Message { from, message }),
+            Net::Sync(message) => BothInput::Sync(sync::Input::Message { from, message }),
+        })
+    }
+
+    fn perform(&mut self, context: &mut Ctx<'_>, output: BothOutput) {
+        match output {
+            BothOutput::Replica(output) => {
+                if let output::Output::Send { message: Message::Vote(vote), .. } = &output {
+                    if vote.data.phase == Phase::Commit {
+                        context.observe(Event::Locked(vote.data.height));
+                    }
+                }
+                self.consensus(context, output);
+            }
+            BothOutput::Sync(output) => self.sync_output(context, output),
+        }
+    }
+
+    fn refused(&mut self, context: &mut Ctx<'_>, error: Error<Self>) {
+        if matches!(error, ReplicaError::Poisoned(_)) {
+            context.observe(Event::Poisoned);
+        } else {
+            panic!("{error}");
+        }
+    }
+
+    fn kind(message: &Net) -> &'static str {
+        match message {
+            Net::Consensus(Message::NewRound(_)) => "new round",
+            Net::Consensus(Message::Proposal(_)) => "proposal",
+            Net::Consensus(Message::Vote(_)) => "vote",
+            Net::Consensus(Message::Certificate(_)) => "certificate",
+            Net::Consensus(_) => "body",
+            Net::Sync(_) => "sync",
+        }
+    }
+}
+
+pub type Sim = Simulation<Node>;
+
+pub fn simulate(setup: Setup, nodes: usize, plan: Plan) -> Sim {
+    Simulation::new(setup, nodes, plan)
+}
+
+/// Height of a node's chain.
+pub fn height(sim: &Sim, node: usize) -> u64 {
+    sim.disk(node).chain.len() as u64
+}
+
+/// Nobody honest disagrees, signs twice, signs before storing, or finds honest peers at fault.
+pub fn check(sim: &Sim, nodes: usize) -> Result<(), String> {
+    let byzantine = &sim.setup().byzantine;
+    let honest: Vec<usize> = (0..nodes).filter(|node| !byzantine.contains(node)).collect();
+    let mut decided: BTreeMap<u64, BlockId> = BTreeMap::new();
+    for &node in &honest {
+        for (position, entry) in sim.disk(node).chain.iter().enumerate() {
+            let (height, id) = (position as u64 + 1, entry.block.id());
+            if entry.block.header.height.0 != height {
+                return Err(format!("node {node} has a gap at {height}"));
+            }
+            if *decided.entry(height).or_insert(id) != id {
+                return Err(format!("node {node} forks at height {height}"));
+            }
+        }
+        check_ledger(node, &sim.disk(node).signed)?;
+    }
+    for seen in sim.observations() {
+        match &seen.event {
+            Event::Signed(vote) if honest.contains(&seen.node) => {
+                if vote.signer == public(seen.node) && !sim.disk(seen.node).signed.contains(vote) {
+                    return Err(format!("node {} sent {vote:?} before storing it", seen.node));
+                }
+            }
+            Event::Decided(height, id) if honest.contains(&seen.node) => {
+                if *decided.entry(height.0).or_insert(*id) != *id {
+                    return Err(format!("node {} decided a fork at {height}", seen.node));
+                }
+            }
+            Event::Misbehaviour(peer, reason) if honest.contains(&seen.node) => {
+                let clock = reason.contains("lies beyond");
+                if honest.contains(peer) && !clock {
+                    return Err(format!("node {} charges honest {peer}: {reason}", seen.node));
+                }
+            }
+            Event::Evidence(evidence) => {
+                let offence = evidence.verify(chain()).map_err(|error| error.to_string())?;
+                if honest.contains(&node_of(&offence.offender)) {
+                    return Err(format!("evidence against honest {}", offence.offender));
+                }
+            }
+            Event::Diverged => return Err(format!("node {} diverged", seen.node)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// One signature for each place, and each later than the one before.
+fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
+    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
+    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let mut last = None;
+    for vote in signed {
+        if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
+            return Err(format!("node {node} signed twice at {:?}", place(vote)));
+        }
+        if last.is_some_and(|last| last > place(vote)) {
+            return Err(format!("node {node} went back to {:?}", place(vote)));
+        }
+        last = Some(place(vote));
+    }
+    Ok(())
+}
