@@ -1,0 +1,135 @@
+//! Every target over the committed corpus and seeded mutations of it, on any toolchain.
+//!
+//! What the golden files of `pocket-types` pin is part of the corpus. When they change on purpose,
+//! `POCKET_GOLDEN=write cargo test -p pocket-fuzz` brings it up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use pocket_fuzz::{TARGETS, Target};
+use pocket_sim::Random;
+use pocket_types::hash::Domain;
+
+const MUTATIONS: u64 = 400;
+
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
+    let entries = entries.map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().into(), fs::read(&path).unwrap()))
+        .collect()
+}
+
+#[test]
+fn every_target_survives_its_corpus_and_what_becomes_of_it() {
+    for (name, target) in TARGETS {
+        let corpus = files(&here("corpus").join(name));
+        assert!(!corpus.is_empty(), "{name}");
+        let mut accepted = 0;
+        for (file, data) in &corpus {
+            target(data);
+            // Seeded by the file's name: a failure comes back in every run.
+            let seed = u64::from_le_bytes(
+                *Domain::custom("fuzz smoke").hash(file.as_bytes()).0.first_chunk().unwrap(),
+            );
+            let mut random = Random::new(seed);
+            for _ in 0..MUTATIONS {
+                let other = corpus.values().nth(random.below(corpus.len() as u64) as usize);
+                accepted += target(&mutate(&mut random, data, other.unwrap()));
+            }
+        }
+        assert!(accepted > 0, "no mutation of {name} got past the decoders");
+        for length in 0..64 {
+            target(&vec![0; length]);
+            target(&vec![255; length]);
+        }
+    }
+}
+
+/// Up to four damages of the kinds that coverage-guided fuzzers use.
+fn mutate(random: &mut Random, data: &[u8], other: &[u8]) -> Vec<u8> {
+    let mut data = data.to_vec();
+    for _ in 0..=random.below(4) {
+        if data.is_empty() {
+            data.push(0);
+        }
+        let length = data.len() as u64;
+        let at = random.below(length) as usize;
+        let end = (at + 1 + random.below(40) as usize).min(data.len());
+        match random.below(8) {
+            0 => data[at] ^= 1 << random.below(8),
+            1 => data[at] = random.below(256) as u8,
+            2 => data[at] = [0, 1, 2, 0x7f, 0x80, 0xff][random.below(6) as usize],
+            3 => data[at..end].fill(random.below(256) as u8),
+            4 => drop(data.drain(at..end)),
+            5 => {
+                let copy = data[at..end].to_vec();
+                data.splice(at..at, copy);
+            }
+            6 => data.truncate(at),
+            _ => {
+                let from = random.below(other.len() as u64) as usize;
+                data.splice(at.., other[from..].iter().copied());
+            }
+        }
+    }
+    data
+}
+
+#[test]
+fn each_target_has_its_binary_and_its_corpus() {
+    let names = |folder: &str| -> BTreeSet<String> {
+        let entries = fs::read_dir(here(folder)).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| path.file_stem().unwrap().to_str().unwrap().into()).collect()
+    };
+    let targets = TARGETS.iter().map(|(name, _)| name.to_string()).collect();
+    assert_eq!(names("fuzz_targets"), targets);
+    assert_eq!(names("corpus"), targets);
+    let manifest = fs::read_to_string(here("Cargo.toml")).unwrap();
+    for (name, _) in TARGETS {
+        assert!(manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")), "{name}");
+        let source = fs::read_to_string(here("fuzz_targets").join(format!("{name}.rs"))).unwrap();
+        assert!(source.contains(&format!("pocket_fuzz::target!(pocket_fuzz::{name});")));
+    }
+}
+
+#[test]
+fn the_golden_files_of_every_wire_type_are_in_the_corpus() {
+    let write = env::var("POCKET_GOLDEN").is_ok();
+    let mut stray = Vec::new();
+    for (file, content) in files(&here("../types/tests/golden")) {
+        let (name, form) = file.split_once('.').unwrap();
+        let content = match form {
+            "json" => content,
+            _ => {
+                let digit = |byte: &u8| !byte.is_ascii_whitespace();
+                hex::decode(content.into_iter().filter(digit).collect::<Vec<_>>()).unwrap()
+            }
+        };
+        let json = form == "json";
+        let takes =
+            |(target, body): &&(&str, Target)| (*target == "json") == json && body(&content) > 0;
+        for (target, _) in TARGETS.iter().filter(takes) {
+            let path = here("corpus").join(target).join(name);
+            if write {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &content).unwrap();
+            }
+            assert_eq!(fs::read(&path).ok(), Some(content.clone()), "{path:?} is out of date");
+        }
+        if !TARGETS.iter().any(|target| takes(&target)) {
+            stray.push(file);
+        }
+    }
+    // Parts of other types, which nobody decodes by themselves.
+    let parts: Vec<_> = stray.iter().filter(|file| file.ends_with(".hex")).collect();
+    assert_eq!(
+        parts,
+        ["index_fishermen.hex", "index_servicers.hex", "offence.hex", "sum_root.hex"]
+    );
+}
