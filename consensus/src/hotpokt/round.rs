@@ -46,10 +46,14 @@ impl Replica {
         if let Some(timeout) = entry.as_ref().filter(|entry| entry.data.phase == Phase::NewRound) {
             fx.record(Record::Entry(Box::new(timeout.clone())));
         }
+        // Whose round has a certificate of votes needs no NewRound to propose.
+        let waits = entry.as_ref().is_none_or(|entry| entry.data.phase == Phase::NewRound);
         self.round = RoundState::new(round, entry);
         self.new_rounds = self.new_rounds.split_off(&round);
         self.pace = Pacemaker::enter(&self.config, now, self.tip.time(), round);
-        self.announce(fx);
+        if waits {
+            self.announce(fx);
+        }
         self.try_propose(now, fx);
     }
 
@@ -109,7 +113,7 @@ impl Replica {
         let first = vote.data.round == Round::ZERO;
         Message::NewRound(Box::new(NewRound {
             vote,
-            high_qc: self.high_qc.clone(),
+            high_qc: self.high_qc.clone().filter(|qc| qc.data.round < vote.data.round),
             entry: entry.cloned(),
             commit: self.late_vote().filter(|_| first),
         }))
