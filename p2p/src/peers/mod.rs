@@ -7,7 +7,7 @@
 //!   take the places from which we reach others; part of the inbound places is reserved for peers of
 //!   the list. What finds no place is closed by name.
 //! - Inbound connections count from the moment they open; whose handshake isn't done in time is
-//!   closed.
+//!   closed, and a dial that takes too long abandoned.
 //! - One connection a pair. If both sides dial at once, the connection that the smaller key opened
 //!   stays, which both sides compute alike; otherwise the newer one replaces what must be a dead one.
 //! - A peer that can't be reached is dialled again after delays that double, with a jitter that

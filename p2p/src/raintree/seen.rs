@@ -83,9 +83,11 @@ mod tests {
         let mut seen = Seen::new(10, 2, Duration(100));
         let (id, view) = (MessageId::default(), |byte| ViewId(Hash([byte; 32])));
         seen.insert(Timestamp(0), id);
-        for served in [(1, 5), (2, 6), (1, 7), (3, 8)] {
+        for served in [(2, 6), (1, 5), (1, 7)] {
             seen.serve(&id, view(served.0), served.1);
         }
+        assert_eq!([1, 2].map(|byte| seen.served(&id, &view(byte))), [7, 6]);
+        seen.serve(&id, view(3), 8);
         let served = [1, 2, 3].map(|byte| seen.served(&id, &view(byte)));
         assert_eq!(served, [7, 0, 8], "the view that was used least lately is gone");
         assert_eq!(seen.messages[&id].len(), 2);
