@@ -5,14 +5,11 @@ mod common;
 use common::*;
 use pocket_types::codec::Bytes;
 use pocket_types::number::{Amount, Height, Timestamp};
-use pocket_types::relay::{PayloadKind, RelayRequest};
 use pocket_types::transaction::{ActorKind, Message};
 use pocket_utility::ledger::Event;
 use pocket_utility::query;
 use pocket_utility::relay::{Servicer, ServicerConfig, StandardPayloads};
 use pocket_utility::session::Session;
-
-const CALL: &[u8] = br#"{"jsonrpc":"2.0","method":"height","id":1}"#;
 
 /// The gateway sends `count` requests for the application to both servicers of the session.
 fn serve(net: &Network, servicers: &mut [(&str, Servicer<StandardPayloads>)], count: u64) {
@@ -21,10 +18,7 @@ fn serve(net: &Network, servicers: &mut [(&str, Servicer<StandardPayloads>)], co
     for (name, servicer) in servicers {
         assert!(session.has_servicer(&servicer.address()));
         for nonce in 0..count {
-            let payload = Bytes::new(CALL).unwrap();
-            let kind = PayloadKind::JsonRpc;
-            let request =
-                RelayRequest::sign(header, servicer.address(), nonce, kind, payload, &key("gate"));
+            let request = net.request("gate", name, nonce);
             let accepted = servicer.check(&request, &net.state).unwrap();
             let answer = Bytes::new(&b"{\"result\":7}"[..]).unwrap();
             let answered = servicer.complete(accepted, answer, Timestamp(5), &key(name));

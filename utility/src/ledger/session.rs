@@ -38,7 +38,6 @@ impl<S: StateRead> Ledger<S> {
                 self.store.reindex(&actor, &self.params, previous.start)?;
             }
         }
-        self.store.remember(SESSIONS, CLOCK_KEY, previous.start)?;
         self.clock = SessionClock {
             number: previous.number.saturating_add(1),
             start: height,

@@ -11,13 +11,14 @@ use alloc::vec::Vec;
 
 use pocket_types::codec;
 use pocket_types::number::Height;
-use pocket_types::session::SESSIONS;
+use pocket_types::session::{CLOCK_KEY, SESSIONS};
 use pocket_types::state::{Collection, StateError, StateRead};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::queue::Queue;
 use super::session::SessionRecord;
-use super::store::Store;
+use super::store::{Store, read};
 use super::{ACTORS, DELEGATIONS, HISTORY, SESSION_RECORDS};
 use crate::ledger::LedgerError;
 
@@ -80,18 +81,30 @@ pub(crate) struct AsOf<'s, S> {
     pub(crate) start: Height,
 }
 
+impl<S: StateRead> AsOf<'_, S> {
+    fn stored<T: DeserializeOwned>(
+        &self,
+        collection: Collection,
+        key: &[u8],
+    ) -> Result<Option<T>, StateError> {
+        read(self.state, collection, key).map_err(|error| match error {
+            LedgerError::State(error) => error,
+            damaged => StateError { collection, key: key.to_vec(), reason: damaged.to_string() },
+        })
+    }
+}
+
 impl<S: StateRead> StateRead for AsOf<'_, S> {
     fn get(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        if [SESSIONS, ACTORS, DELEGATIONS].contains(&collection)
-            && let Some(bytes) = self.state.get(HISTORY, &note_key(collection, key))?
-        {
-            let past: Vec<Past> =
-                codec::decode_within(&bytes, 4 << 20).map_err(|error| StateError {
-                    collection: HISTORY,
-                    key: note_key(collection, key),
-                    reason: error.to_string(),
-                })?;
-            if let Some(past) = past.into_iter().find(|past| past.until >= self.start) {
+        if (collection, key) == (SESSIONS, CLOCK_KEY) {
+            let record: Option<SessionRecord> =
+                self.stored(SESSION_RECORDS, &codec::encode(&self.start))?;
+            return Ok(record.map(|record| codec::encode(&record.clock)));
+        }
+        if [SESSIONS, ACTORS, DELEGATIONS].contains(&collection) {
+            let past: Option<Vec<Past>> = self.stored(HISTORY, &note_key(collection, key))?;
+            let mut past = past.unwrap_or_default().into_iter();
+            if let Some(past) = past.find(|past| past.until >= self.start) {
                 return Ok(past.value);
             }
         }

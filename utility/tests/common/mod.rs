@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use pocket_types::codec::{SortedSet, Text};
+use pocket_types::codec::{Bytes, SortedSet, Text};
 use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{Address, ChainId, GeoZone, RelayChain};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Amount, Height, Timestamp};
+use pocket_types::relay::{PayloadKind, RelayRequest};
 use pocket_types::session::SessionHeader;
 use pocket_types::state::MemoryState;
 use pocket_types::transaction::{ActorKind, Message, Role, Transaction, TransactionBody};
@@ -19,6 +20,7 @@ use pocket_utility::ledger::{
 use pocket_utility::params::{Preset, TARGET_BLOCK_TIME};
 use pocket_utility::query;
 
+pub const CALL: &[u8] = br#"{"jsonrpc":"2.0","method":"height","id":1}"#;
 pub const FEE: Amount = Amount(10_000);
 pub const STAKE: Amount = Amount::pokt(15_000);
 
@@ -226,6 +228,13 @@ impl Network {
 
     pub fn stake_of(&self, kind: ActorKind, name: &str) -> Amount {
         query::actor(&self.state, kind, &address(name)).unwrap().map_or(Amount(0), |a| a.stake)
+    }
+
+    /// A request of the running session, signed by `signer`.
+    pub fn request(&self, signer: &str, servicer: &str, nonce: u64) -> RelayRequest {
+        let payload = Bytes::new(CALL).unwrap();
+        let (session, to) = (self.header(), address(servicer));
+        RelayRequest::sign(session, to, nonce, PayloadKind::JsonRpc, payload, &key(signer))
     }
 
     /// Begins the next block by hand.
