@@ -21,10 +21,14 @@ pub use criterion::Throughput;
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
-/// Rounds in which the two sides of a comparison take turns.
-const ROUNDS: usize = 31;
-/// How long one side of a round lasts at least.
-const ROUND: Duration = Duration::from_millis(10);
+/// Rounds in which the two sides of a comparison take turns: this many, or as many as fit into
+/// [`TURNS`], but no fewer than [`MIN_ROUNDS`].
+const MAX_ROUNDS: usize = 401;
+const MIN_ROUNDS: usize = 31;
+const TURNS: Duration = Duration::from_secs(2);
+/// How long one side of a round lasts at least. Schedulers let a thread run for some milliseconds, so
+/// that on a busy machine most rounds are not interrupted, and the median is of those.
+const ROUND: Duration = Duration::from_micros(500);
 
 /// Work that can be timed: does itself as often as it is told, and says how long that took.
 pub trait Work: FnMut(u64) -> Duration {}
@@ -107,14 +111,20 @@ impl Comparison {
         }
     }
 
-    /// Measures work that no peer does in the same way.
-    pub fn alone(&mut self, name: impl fmt::Display, throughput: Throughput, mut ours: impl Work) {
+    /// Measures work that no peer does in the same way; gives the median back, if it was asked for.
+    pub fn alone(
+        &mut self,
+        name: impl fmt::Display,
+        throughput: Throughput,
+        mut ours: impl Work,
+    ) -> Option<Duration> {
         let asked_for = self.by_criterion(&name.to_string(), &throughput, &mut ours);
-        if asked_for && self.measure {
+        (asked_for && self.measure).then(|| {
             let times = times_for(ROUND, &mut ours);
-            let median = median((0..ROUNDS).map(|_| per_time(&mut ours, times)));
+            let (median, _) = rounds(|_| (per_time(&mut ours, times), Duration::ZERO));
             self.row(name, throughput, median, None);
-        }
+            median
+        })
     }
 
     /// Prints a count beside the times.
@@ -162,7 +172,7 @@ impl Comparison {
 /// The median times of two pieces of work that take turns.
 fn by_turns(ours: &mut impl Work, theirs: &mut impl Work) -> (Duration, Duration) {
     let times = (times_for(ROUND, ours), times_for(ROUND, theirs));
-    let rounds = (0..ROUNDS).map(|round| {
+    rounds(|round| {
         // Who comes second finds other caches: change places.
         if round % 2 == 0 {
             let first = per_time(ours, times.0);
@@ -171,8 +181,16 @@ fn by_turns(ours: &mut impl Work, theirs: &mut impl Work) -> (Duration, Duration
             let first = per_time(theirs, times.1);
             (per_time(ours, times.0), first)
         }
-    });
-    let (ours, theirs): (Vec<_>, Vec<_>) = rounds.unzip();
+    })
+}
+
+/// The medians over as many rounds as there is time for.
+fn rounds(mut round: impl FnMut(usize) -> (Duration, Duration)) -> (Duration, Duration) {
+    let start = Instant::now();
+    let (ours, theirs): (Vec<_>, Vec<_>) = (0..MAX_ROUNDS)
+        .take_while(|&number| number < MIN_ROUNDS || start.elapsed() < TURNS)
+        .map(&mut round)
+        .unzip();
     (median(ours), median(theirs))
 }
 
