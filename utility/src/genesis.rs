@@ -218,6 +218,9 @@ impl Genesis {
             .map_err(|refusal| GenesisError::Refused { field: field(), refusal })?;
         ledger.endow(*stake).ok_or_else(|| GenesisError::Supply { field: field() })?;
         let kind = role.kind();
+        ledger
+            .check_minimum(kind, *stake)
+            .map_err(|refusal| GenesisError::Refused { field: field(), refusal })?;
         let pool = ledger.treasury.pool_mut(Pool::of(kind));
         *pool = pool.checked_add(*stake).ok_or_else(|| GenesisError::Supply { field: field() })?;
         let actor = Actor {

@@ -211,6 +211,8 @@ fn staking_is_checked() {
     assert_eq!(refusal, (45, Refusal::MinimumStake { got, min }));
     let refusal = refused(altered(&|_, _, amount, _| *amount = Amount::pokt(100_000)));
     assert_eq!(refusal.0, 41);
+    let refusal = refused(altered(&|_, _, amount, _| *amount = Amount(u128::MAX)));
+    assert_eq!(refusal.0, 41);
     let refusal = refused(altered(&|operator, output, _, _| {
         *operator = public("bob");
         *output = address("bob");

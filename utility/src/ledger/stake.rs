@@ -114,6 +114,9 @@ impl<S: StateRead> Ledger<S> {
         if signer != address && signer != output {
             return Err(Refusal::Signer { signer, expected: "operator or output" }.into());
         }
+        self.check_minimum(kind, amount)?;
+        // The money first: what the signer really has is within the bound of the supply.
+        self.account_to_pool(&signer, Pool::of(kind), amount)?;
         self.admit(&Actor {
             public_key: operator,
             output,
@@ -127,18 +130,18 @@ impl<S: StateRead> Ledger<S> {
         {
             return Err(Refusal::FishermanNotAdmitted(address).into());
         }
-        self.account_to_pool(&signer, Pool::of(kind), amount)?;
         self.events.push(Event::Staked { kind, actor: address, amount });
         Ok(())
     }
 
-    /// Stores a new actor; whoever calls moves its stake into the pool.
+    pub(crate) fn check_minimum(&self, kind: ActorKind, got: Amount) -> Result<(), Refusal> {
+        let min = self.params.minimum_stake(kind);
+        if got < min { Err(Refusal::MinimumStake { got, min }) } else { Ok(()) }
+    }
+
+    /// Stores a new actor, whose stake is in the pool already.
     pub(crate) fn admit(&mut self, actor: &Actor) -> Result<(), DeliverError> {
         let (kind, address) = (actor.kind(), actor.address());
-        let min = self.params.minimum_stake(kind);
-        if actor.stake < min {
-            return Err(Refusal::MinimumStake { got: actor.stake, min }.into());
-        }
         if self.actor(kind, address)?.is_some() {
             return Err(Refusal::ActorExists { kind, actor: address }.into());
         }
