@@ -1,0 +1,531 @@
+//! A whole network on one machine: lays out the nodes, starts them as threads or processes, gives
+//! them work, watches, and reports.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::str::FromStr;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use pocket_types::finality::TrustedTip;
+use pocket_types::id::{BlockId, RelayChain};
+use pocket_types::number::{Height, Timestamp};
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use crate::config::{Keys, NodeConfig, PeerConfig, write_json};
+use crate::node::{self, Status};
+use crate::report::Summary;
+use crate::rpc::Client;
+use crate::workload::Workload;
+use crate::genesis;
+
+/// The actors of a devnet.
+pub(crate) const NODES: [&str; 9] = [
+    "validator-1",
+    "validator-2",
+    "validator-3",
+    "validator-4",
+    "servicer-1",
+    "servicer-2",
+    "fisherman-1",
+    "application-1",
+    "gateway-1",
+];
+
+/// The chain that the devnet's servicers serve: Pocket itself.
+pub(crate) const POCKET_CHAIN: &str = "0001";
+
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(200);
+/// Blocks that pass before a killed node is started again, so that it has something to catch up.
+const BLOCKS_DOWN: u64 = 3;
+
+/// Options of `devnet`.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Blocks to produce before the report; 0 runs until Ctrl-C.
+    #[arg(long, default_value_t = 20)]
+    blocks: u64,
+    /// Time between blocks, such as 1s or 500ms.
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    block_time: Duration,
+    /// Keep the databases here, and continue the chain that is there [default: a fresh temporary
+    /// directory].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Write the report here as JSON, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Run each node as a process of its own instead of a thread.
+    #[arg(long)]
+    processes: bool,
+    /// Kill a node with SIGKILL once a height is reached, and start it again three blocks later;
+    /// may be repeated.
+    #[arg(long, value_name = "NODE@HEIGHT", requires = "processes")]
+    kill: Vec<Kill>,
+    /// First TCP port; the nodes take 18 from there [default: any free ones].
+    #[arg(long, value_name = "PORT")]
+    port_base: Option<u16>,
+}
+
+#[derive(Clone)]
+struct Kill {
+    node: String,
+    height: u64,
+}
+
+impl FromStr for Kill {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (node, height) = text.split_once('@').ok_or("expected NODE@HEIGHT")?;
+        if !NODES.contains(&node) {
+            return Err(format!("no node {node:?}; there are {}", NODES.join(", ")));
+        }
+        let height = height.parse().map_err(|_| format!("{height:?} is not a height"))?;
+        Ok(Self { node: node.to_owned(), height })
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = number.parse().map_err(|_| format!("{text:?} is not a duration"))?;
+    let milliseconds = match unit {
+        "ms" => number,
+        "s" | "" => number.saturating_mul(1000),
+        _ => return Err(format!("unknown unit {unit:?}; use s or ms")),
+    };
+    if !(50..=600_000).contains(&milliseconds) {
+        return Err("the block time must be between 50ms and 600s".to_owned());
+    }
+    Ok(Duration::from_millis(milliseconds))
+}
+
+/// Runs a devnet to its report.
+pub(crate) fn run(options: Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let temporary = match &options.data_dir {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().context("creating a temporary directory")?),
+        };
+        let directory = match (&options.data_dir, &temporary) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => unreachable!("one of the two was just made"),
+        };
+        let mut devnet = Devnet::lay_out(&options, &directory)?;
+        let result = devnet.run(&options).await;
+        devnet.stop().await;
+        if let (Err(_), Some(temporary)) = (&result, temporary) {
+            eprintln!("the nodes' directories are left in {}", temporary.keep().display());
+        }
+        result
+    })
+}
+
+struct Devnet {
+    directory: PathBuf,
+    nodes: BTreeMap<String, Node>,
+    processes: bool,
+}
+
+struct Node {
+    running: Option<Running>,
+    client: Client,
+    restarts: u64,
+    restart_at: Option<u64>,
+    /// The greatest height at which it was seen: what it has decided it must never lose.
+    height: u64,
+}
+
+enum Running {
+    Thread { thread: JoinHandle<Result<()>>, stop: watch::Sender<bool> },
+    Process(Child),
+}
+
+impl Devnet {
+    /// Writes genesis, keys and configuration, or finds those of an earlier run.
+    fn lay_out(options: &Options, directory: &Path) -> Result<Self> {
+        fs::create_dir_all(directory)
+            .with_context(|| format!("creating the data directory {}", directory.display()))?;
+        let ports = ports(options.port_base, directory)?;
+        let addresses = |ports: &[u16]| -> BTreeMap<String, SocketAddr> {
+            let address = |&port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+            NODES.iter().map(|name| (*name).to_owned()).zip(ports.iter().map(address)).collect()
+        };
+        let (listen, rpc) = ports.split_at(NODES.len());
+        let (listen, rpc) = (addresses(listen), addresses(rpc));
+        let genesis_path = directory.join("genesis.json");
+        if !genesis_path.exists() {
+            write_genesis(directory, &genesis_path, options.block_time, &rpc)?;
+        }
+        let peers: Vec<PeerConfig> = listen
+            .iter()
+            .map(|(name, &address)| PeerConfig {
+                name: name.clone(),
+                public_key: Keys::devnet(name).public_key(),
+                address,
+            })
+            .collect();
+        let chain: RelayChain = POCKET_CHAIN.parse()?;
+        let mut nodes = BTreeMap::new();
+        for name in NODES {
+            let url = format!("http://{}", rpc[name]);
+            let serves = name.starts_with("servicer");
+            let gateway = name.starts_with("gateway");
+            let config = NodeConfig {
+                name: name.to_owned(),
+                listen: listen[name],
+                rpc: rpc[name],
+                genesis: fs::canonicalize(&genesis_path)?,
+                block_time: u64::try_from(options.block_time.as_millis())?,
+                peers: peers.clone(),
+                relay_chains: serves.then(|| (chain, url.clone())).into_iter().collect(),
+                gateway_for: gateway.then(|| Keys::devnet("application-1").address()).into_iter().collect(),
+            };
+            let node_directory = directory.join(name);
+            config.save(&node_directory)?;
+            Keys::devnet(name).save(&node_directory)?;
+            let client = Client::new(url)?;
+            let node = Node { running: None, client, restarts: 0, restart_at: None, height: 0 };
+            nodes.insert(config.name.clone(), node);
+        }
+        Ok(Self { directory: directory.to_owned(), nodes, processes: options.processes })
+    }
+
+    async fn run(&mut self, options: &Options) -> Result<()> {
+        for name in NODES {
+            self.start(name)?;
+        }
+        let first = self.wait_until_up().await?;
+        let target = (options.blocks > 0).then_some(first + options.blocks);
+        let bar = progress_bar(target.unwrap_or(first), first);
+        let clients = self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone()));
+        let workload = Workload::start(clients.collect(), first)?;
+        let outcome = tokio::select! {
+            outcome = self.watch(options, target, &bar, &workload) => outcome,
+            _ = tokio::signal::ctrl_c() => {
+                say(&bar, "stopping: Ctrl-C");
+                Ok(())
+            }
+        };
+        let work = workload.stop().await;
+        bar.finish_and_clear();
+        outcome?;
+        self.report(options, first, work).await
+    }
+
+    /// Keeps the network up, kills what shall be killed, until every node has reached the target.
+    async fn watch(
+        &mut self,
+        options: &Options,
+        target: Option<u64>,
+        bar: &ProgressBar,
+        workload: &Workload,
+    ) -> Result<()> {
+        let mut kills = options.kill.clone();
+        let (mut best, mut progressed) = (0, Instant::now());
+        loop {
+            tokio::time::sleep(POLL).await;
+            self.revive(bar, best)?;
+            let statuses = self.statuses().await?;
+            let tip = statuses.values().map(|status| status.height).max().unwrap_or(best);
+            if tip > best {
+                (best, progressed) = (tip, Instant::now());
+            }
+            if let Some(target) = target {
+                bar.set_position(best.min(target));
+            } else {
+                bar.set_position(best);
+            }
+            let (sent, relays) = workload.counts();
+            bar.set_message(format!(
+                "block {best} · {sent} transactions sent · {relays} relays answered · {}/{} nodes up",
+                statuses.len(),
+                NODES.len(),
+            ));
+            let mut due = Vec::new();
+            kills.retain(|kill| {
+                let ripe = kill.height <= best;
+                if ripe {
+                    due.push(kill.node.clone());
+                }
+                !ripe
+            });
+            for name in due {
+                self.kill(&name, best, bar).await?;
+            }
+            let all_there = |target| {
+                statuses.len() == NODES.len() && statuses.values().all(|s| s.height >= target)
+            };
+            if target.is_some_and(all_there) && kills.is_empty() {
+                return Ok(());
+            }
+            ensure!(
+                progressed.elapsed() < STALL_TIMEOUT || target.is_some_and(|t| best >= t && progressed.elapsed() < 2 * STALL_TIMEOUT),
+                "no new block for {} seconds after height {best}; the nodes' logs are in {}",
+                progressed.elapsed().as_secs(),
+                self.directory.display(),
+            );
+        }
+    }
+
+    fn start(&mut self, name: &str) -> Result<()> {
+        let directory = self.directory.join(name);
+        let running = if self.processes {
+            let log_path = directory.join("node.log");
+            let log = File::options().create(true).append(true).open(&log_path);
+            let log = log.with_context(|| format!("opening {}", log_path.display()))?;
+            let program = std::env::current_exe().context("finding this program")?;
+            let child = Command::new(program)
+                .arg("run")
+                .arg(&directory)
+                .arg("--stop-with-stdin")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .kill_on_drop(true)
+                .process_group(0)
+                .spawn()
+                .with_context(|| format!("starting {name}"))?;
+            Running::Process(child)
+        } else {
+            let (stop, stopped) = watch::channel(false);
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || node::run_until(&directory, stopped))
+                .with_context(|| format!("starting {name}"))?;
+            Running::Thread { thread, stop }
+        };
+        let node = self.nodes.get_mut(name).ok_or_else(|| anyhow!("no node {name}"))?;
+        node.running = Some(running);
+        node.restart_at = None;
+        Ok(())
+    }
+
+    /// Starts again what died by a signal, reports what gave up with an error.
+    fn revive(&mut self, bar: &ProgressBar, height: u64) -> Result<()> {
+        let mut dead = Vec::new();
+        for (name, node) in &mut self.nodes {
+            match &mut node.running {
+                Some(Running::Process(child)) => {
+                    let Some(status) = child.try_wait()? else { continue };
+                    ensure!(status.code().is_none(), "{name}: {}", last_line(&self.directory, name));
+                    say(bar, format!("{name} died ({status}) at height {height}"));
+                    node.running = None;
+                    dead.push(name.clone());
+                }
+                Some(Running::Thread { thread, .. }) if thread.is_finished() => {
+                    let Some(Running::Thread { thread, .. }) = node.running.take() else { continue };
+                    match thread.join() {
+                        Ok(Ok(())) => bail!("{name} stopped"),
+                        Ok(Err(error)) => return Err(error.context(name.clone())),
+                        Err(_) => bail!("{name} panicked"),
+                    }
+                }
+                Some(_) => {}
+                None if node.restart_at.is_none_or(|at| at <= height) => dead.push(name.clone()),
+                None => {}
+            }
+        }
+        for name in dead {
+            self.start(&name)?;
+            if let Some(node) = self.nodes.get_mut(&name) {
+                node.restarts += 1;
+            }
+            say(bar, format!("{name} started again at height {height}"));
+        }
+        Ok(())
+    }
+
+    async fn kill(&mut self, name: &str, height: u64, bar: &ProgressBar) -> Result<()> {
+        let Some(node) = self.nodes.get_mut(name) else { return Ok(()) };
+        if let Some(Running::Process(child)) = &mut node.running {
+            child.kill().await.with_context(|| format!("killing {name}"))?;
+            node.running = None;
+            node.restart_at = Some(height + BLOCKS_DOWN);
+            say(bar, format!("{name} killed with SIGKILL at height {height}"));
+        }
+        Ok(())
+    }
+
+    /// Waits for every node to answer; returns the height at which this run begins.
+    async fn wait_until_up(&mut self) -> Result<u64> {
+        let started = Instant::now();
+        let bar = ProgressBar::hidden();
+        loop {
+            self.check_started(&bar)?;
+            let statuses = self.statuses().await?;
+            if statuses.len() == NODES.len() {
+                return Ok(statuses.values().map(|status| status.height).max().unwrap_or(0));
+            }
+            let missing: Vec<_> = NODES.iter().filter(|name| !statuses.contains_key(**name)).collect();
+            ensure!(
+                started.elapsed() < START_TIMEOUT,
+                "{missing:?} did not answer within {} seconds; see {}/*/node.log",
+                START_TIMEOUT.as_secs(),
+                self.directory.display(),
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// While starting, a node that ends is an error, whatever ended it.
+    fn check_started(&mut self, bar: &ProgressBar) -> Result<()> {
+        for (name, node) in &mut self.nodes {
+            if let Some(Running::Process(child)) = &mut node.running
+                && child.try_wait()?.is_some()
+            {
+                bail!("{name}: {}", last_line(&self.directory, name));
+            }
+        }
+        self.revive(bar, 0)
+    }
+
+    /// What the nodes say of themselves; those that don't answer are left out.
+    async fn statuses(&mut self) -> Result<BTreeMap<String, Status>> {
+        let mut statuses = BTreeMap::new();
+        for (name, node) in &mut self.nodes {
+            if node.running.is_none() {
+                continue;
+            }
+            let Ok(status) = node.client.call::<Status>("pocket_status", json!({})).await else {
+                continue;
+            };
+            let (seen, height) = (node.height, status.height);
+            ensure!(height >= seen, "{name} lost decided blocks: {seen} before, {height} now");
+            node.height = height;
+            statuses.insert(name.clone(), status);
+        }
+        Ok(statuses)
+    }
+
+    async fn report(
+        &self,
+        options: &Options,
+        first: u64,
+        work: crate::workload::Work,
+    ) -> Result<()> {
+        let clients: BTreeMap<_, _> =
+            self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone())).collect();
+        let restarts = self.nodes.iter().map(|(name, node)| (name.clone(), node.restarts)).collect();
+        let summary = Summary::collect(&clients, &restarts, first, work).await?;
+        println!("{}", summary.table());
+        if options.data_dir.is_some() {
+            println!("The databases are kept in {}.", self.directory.display());
+        }
+        if let Some(path) = &options.json {
+            write_json(path, &summary)?;
+        }
+        summary.check()
+    }
+
+    async fn stop(&mut self) {
+        for node in self.nodes.values_mut() {
+            match &mut node.running {
+                Some(Running::Thread { stop, .. }) => drop(stop.send(true)),
+                Some(Running::Process(child)) => drop(child.stdin.take()),
+                None => {}
+            }
+        }
+        for node in self.nodes.values_mut() {
+            match node.running.take() {
+                Some(Running::Thread { thread, .. }) => {
+                    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+                }
+                Some(Running::Process(mut child)) => {
+                    let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
+                    let _ = child.kill().await;
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// Writes the genesis, and what a stranger needs to trust it.
+fn write_genesis(
+    directory: &Path,
+    path: &Path,
+    block_time: Duration,
+    rpc: &BTreeMap<String, SocketAddr>,
+) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let time = Timestamp(u64::try_from(now)?);
+    let block_time = pocket_types::number::Duration(u64::try_from(block_time.as_millis())?);
+    let genesis = genesis::devnet(time, block_time, rpc)?;
+    let built = genesis.build()?;
+    let checkpoint = TrustedTip {
+        chain: built.chain,
+        height: Height::GENESIS,
+        block: BlockId::default(),
+        time,
+        next_validators: built.validators.hash(),
+    };
+    write_json(&directory.join("checkpoint.json"), &checkpoint)?;
+    // Last: where there is a genesis, everything else is there too.
+    write_json(path, &genesis)
+}
+
+/// Two ports for each node: those asked for, those of an earlier run, or any that are free.
+fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
+    let count = 2 * NODES.len();
+    let wanted: Vec<u16> = match base {
+        Some(base) => {
+            let last = base.checked_add(u16::try_from(count)? - 1);
+            let last = last.with_context(|| format!("--port-base {base} leaves no room for {count} ports"))?;
+            (base..=last).collect()
+        }
+        None => earlier_ports(directory).unwrap_or_else(|| vec![0; count]),
+    };
+    let mut listeners = Vec::new();
+    for port in wanted {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        listeners.push(listener.with_context(|| {
+            format!("port {port} can't be used; free it or choose another --port-base")
+        })?);
+    }
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// The ports of an earlier run in this directory, which the chain's service URLs name.
+fn earlier_ports(directory: &Path) -> Option<Vec<u16>> {
+    let configs = NODES.iter().map(|name| NodeConfig::load(&directory.join(name)).ok());
+    let configs = configs.collect::<Option<Vec<_>>>()?;
+    let listen = configs.iter().map(|config| config.listen.port());
+    Some(listen.chain(configs.iter().map(|config| config.rpc.port())).collect())
+}
+
+/// A line above the progress bar, also where there is no terminal to draw a bar on.
+fn say(bar: &ProgressBar, line: impl std::fmt::Display) {
+    bar.suspend(|| eprintln!("{line}"));
+}
+
+fn last_line(directory: &Path, name: &str) -> String {
+    let log = fs::read_to_string(directory.join(name).join("node.log")).unwrap_or_default();
+    let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("stopped silently");
+    line.trim_start_matches("error: ").to_owned()
+}
+
+fn progress_bar(target: u64, first: u64) -> ProgressBar {
+    let bar = ProgressBar::new(target);
+    let template = if target > first {
+        "{elapsed_precise} {bar:30} {pos}/{len} · {msg}"
+    } else {
+        "{elapsed_precise} {spinner} {msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}

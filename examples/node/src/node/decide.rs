@@ -1,0 +1,267 @@
+//! Consensus and sync: what the replica asks for, and what happens when a block is decided.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use pocket_consensus::sync::{self, DecidedBlock, SyncMessage};
+use pocket_consensus::{
+    Config, Identity, Input, Message, Output, Record, Replica, ReplicaError, Sync, Verdict,
+};
+use pocket_p2p::message::MessageClass;
+use pocket_types::block::{Block, MAX_TRANSACTIONS};
+use pocket_types::codec;
+use pocket_types::finality::FinalityProof;
+use pocket_types::key::PublicKey;
+use pocket_types::machine::{Machine, Step, Tick};
+use pocket_types::number::{Duration, Timestamp};
+use pocket_types::transaction::Transaction;
+use pocket_types::validator::ValidatorSet;
+
+use super::gossip::News;
+use super::{Node, PENALTY};
+use crate::chain::{Built, Chain};
+use crate::config::{Keys, NodeConfig};
+use crate::rpc::RpcError;
+
+/// The machines that move the chain.
+pub(super) struct Deciding {
+    replica: Replica,
+    sync: Sync,
+}
+
+impl Deciding {
+    /// Takes up where the node's log ends.
+    pub(super) fn recover(config: &NodeConfig, keys: &Keys, chain: &Chain) -> Result<Self> {
+        let block_time = Duration(config.block_time);
+        let consensus = Config {
+            block_time,
+            timeout: Duration(block_time.0.saturating_mul(2).max(1_000)),
+            ..Config::default()
+        };
+        let identity = Identity { key: keys.identity(), vrf: keys.vrf() };
+        let log = chain.database.load_log().context("reading the consensus log")?;
+        let log: Vec<Record> = log
+            .iter()
+            .map(|bytes| codec::decode(bytes))
+            .collect::<Result<_, _>>()
+            .context("the consensus log is damaged")?;
+        let replica = Replica::recover(consensus, Some(identity), chain.tip().clone(), log)?;
+        let sync = Sync::new(sync::Config::default(), chain.tip().clone())?;
+        Ok(Self { replica, sync })
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.replica.next_deadline().into_iter().chain(self.sync.next_deadline()).min()
+    }
+}
+
+impl Node {
+    /// A consensus message came from a peer.
+    pub(super) fn consensus(&mut self, from: PublicKey, message: Message) -> Result<()> {
+        self.decide(Input::Message { from, message })
+    }
+
+    pub(super) fn tick_deciding(&mut self) -> Result<()> {
+        let now = self.now();
+        if self.deciding.sync.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.follow(Tick.into())?;
+        }
+        // What a replica tells itself is due at once.
+        while self.deciding.replica.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.decide(Tick.into())?;
+        }
+        Ok(())
+    }
+
+    /// Hands the replica an input and does what it says; its answers to our answers included.
+    fn decide(&mut self, input: Input) -> Result<()> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.now();
+            match self.deciding.replica.handle(now, input) {
+                Ok(step) => self.carry_out(step, &mut inputs)?,
+                // Our block was refused: the round passes, the next leader proposes.
+                Err(ReplicaError::Built(refusal)) => {
+                    self.log(format_args!("our own block was refused: {refusal}"));
+                }
+                Err(error) => return Err(error).context("consensus stopped"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores what a step records, and only then sends what waited for it.
+    fn carry_out(
+        &mut self,
+        mut step: Step<Record, Output>,
+        inputs: &mut VecDeque<Input>,
+    ) -> Result<()> {
+        loop {
+            for output in step.outputs {
+                self.perform(output, inputs)?;
+            }
+            let Some(unstored) = step.records else { return Ok(()) };
+            let height = unstored.records().first().map(Record::height).unwrap_or_default();
+            let rows: Vec<Vec<u8>> = unstored.records().iter().map(codec::encode).collect();
+            let stored = self.chain.database.append_log(height, &rows, &[]);
+            let receipt = if stored.is_ok() { unstored.stored() } else { unstored.failed() };
+            let now = self.now();
+            let released = self.deciding.replica.release(now, receipt);
+            stored.context("storing the consensus log")?;
+            step = released.context("consensus stopped")?;
+        }
+    }
+
+    fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<()> {
+        match output {
+            Output::Send { to, message } => {
+                self.links.send(&to, MessageClass::Consensus, Arc::new(codec::encode(&message)));
+            }
+            Output::Broadcast { to, message } => {
+                let body = Arc::new(codec::encode(&message));
+                for member in to.set().members.iter().filter(|m| m.public_key != self.public_key) {
+                    self.links.send(&member.public_key, MessageClass::Consensus, body.clone());
+                }
+            }
+            Output::Build(request) => {
+                let candidates = self.mempool.reap(request.max_bytes, MAX_TRANSACTIONS);
+                let Built { block, change, dropped } = self.chain.build(*request, candidates)?;
+                self.mempool.drop_failed(&dropped);
+                inputs.push_back(Input::Built { block: Box::new(block), change });
+            }
+            Output::Check(block) => {
+                let verdict = self.chain.check(&block)?;
+                if let Verdict::Invalid(reason) = &verdict {
+                    self.log(format_args!("block {} is invalid: {reason}", block.header.height));
+                }
+                inputs.push_back(Input::Checked { block: block.id(), verdict });
+            }
+            Output::Decided { block, proof } => {
+                let own = block.header.proposer == self.public_key;
+                self.commit(*block.clone(), *proof.clone())?;
+                self.follow(sync::Input::Advance(Box::new(self.chain.tip().clone())))?;
+                if own {
+                    self.broadcast(&News::Decided(block, proof))?;
+                }
+            }
+            Output::Misbehaviour { peer, reason } => {
+                self.misbehaved(peer, PENALTY, &reason.to_string())?;
+            }
+            Output::Evidence(evidence) => {
+                self.log(format_args!("evidence against {}", evidence.offence().offender));
+            }
+            Output::Behind { peer, height, .. } => {
+                let height = height.previous().unwrap_or_default();
+                self.follow(sync::Input::Announced { peer, height })?;
+            }
+            Output::Diverged { block, reason } => {
+                bail!("block {block} is decided but does not execute here: {reason}")
+            }
+            other => self.log(format_args!("{other:?}")),
+        }
+        Ok(())
+    }
+
+    /// Commits a decided block and tells everything that follows the chain.
+    fn commit(&mut self, block: Block, proof: FinalityProof) -> Result<Option<ValidatorSet>> {
+        let included: Vec<_> = block.transactions.iter().map(Transaction::id).collect();
+        let change = self.chain.commit(block, proof).context("committing a decided block")?;
+        self.mempool.update(&included, &self.chain.state()?)?;
+        self.claim_relays()?;
+        // A peer that missed the broadcast learns that there is something to ask for.
+        for peer in self.links.admitted() {
+            self.announce(peer)?;
+        }
+        Ok(change)
+    }
+
+    /// Takes a transaction into the mempool.
+    pub(super) fn admit(&mut self, transaction: Transaction) -> Result<(), RpcError> {
+        let state = self.chain.state().map_err(RpcError::internal)?;
+        self.mempool.insert(transaction, &state).map(|_replaced| ()).map_err(RpcError::refused)
+    }
+}
+
+impl Node {
+    /// A sync message came from a peer.
+    pub(super) fn sync(&mut self, from: PublicKey, message: SyncMessage) -> Result<()> {
+        self.follow(sync::Input::Message { from, message })
+    }
+
+    /// A decided block came by broadcast. Whoever passed it on has not checked it either, so a block
+    /// that doesn't hold is nobody's fault whom we know.
+    pub(super) fn decided_elsewhere(
+        &mut self,
+        from: PublicKey,
+        block: Block,
+        proof: FinalityProof,
+    ) -> Result<()> {
+        let height = block.header.height;
+        if height <= self.height() {
+            return Ok(());
+        }
+        let holds = proof.header() == Some(&block.header)
+            && block.check_body().is_ok()
+            && self.chain.tip().after(&proof, None).is_ok();
+        if height == self.height().next() && holds {
+            let decided = Box::new(DecidedBlock { block, proof });
+            return self.sync(from, SyncMessage::Decided(decided));
+        }
+        self.follow(sync::Input::Announced { peer: from, height })
+    }
+
+    /// Tells a peer how far we are.
+    pub(super) fn announce(&mut self, peer: PublicKey) -> Result<()> {
+        let status = SyncMessage::Status { height: self.height() };
+        self.links.send(&peer, MessageClass::Sync, Arc::new(codec::encode(&status)));
+        Ok(())
+    }
+
+    /// Hands the sync machine an input and does what it says.
+    fn follow(&mut self, input: sync::Input) -> Result<()> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.now();
+            let step = self.deciding.sync.handle(now, input).context("following the chain")?;
+            for output in step.into_outputs() {
+                match output {
+                    sync::Output::Send { to, message } => {
+                        let body = Arc::new(codec::encode(&message));
+                        self.links.send(&to, MessageClass::Sync, body);
+                    }
+                    sync::Output::Serve { to, request } => self.serve_range(to, &request)?,
+                    sync::Output::Apply(decided) => {
+                        let DecidedBlock { block, proof } = *decided;
+                        let id = block.id();
+                        let change = self.commit(block, proof)?;
+                        inputs.push_back(sync::Input::Applied { block: id, change });
+                        let tip = Box::new(self.chain.tip().clone());
+                        self.decide(Input::Advance(tip))?;
+                    }
+                    sync::Output::Misbehaviour { peer, reason } => {
+                        self.misbehaved(peer, PENALTY, &reason.to_string())?;
+                    }
+                    other => self.log(format_args!("{other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a peer that asks for blocks.
+    fn serve_range(&mut self, to: PublicKey, request: &sync::RangeRequest) -> Result<()> {
+        let tip = self.height();
+        let range = sync::serve::respond(request, |height| -> Result<_> {
+            if height > tip {
+                return Ok(None);
+            }
+            let database = &self.chain.database;
+            let (block, proof) = (database.block(height)?, database.finality(height)?);
+            Ok(Some(DecidedBlock { block, proof }))
+        })?;
+        let body = Arc::new(codec::encode(&SyncMessage::Range(range)));
+        self.links.send(&to, MessageClass::Sync, body);
+        Ok(())
+    }
+}

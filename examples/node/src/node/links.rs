@@ -1,0 +1,168 @@
+//! Connections: what the connection policy decides, done with TCP.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use pocket_p2p::channel::Frame;
+use pocket_p2p::message::MessageClass;
+use pocket_p2p::peers::{ConnectionId, Input, ListedPeer, Output, Peers, PeersConfig};
+use pocket_types::key::PublicKey;
+use pocket_types::machine::{Machine, Tick};
+use pocket_types::number::{Duration, Timestamp};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+
+use super::Node;
+use crate::network::{LinkEvent, Network, Outgoing};
+
+/// All connections of a node.
+pub(super) struct Links {
+    network: Network,
+    policy: Peers,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// The one connection with each peer that the policy admitted.
+    admitted: BTreeMap<PublicKey, ConnectionId>,
+}
+
+struct Connection {
+    task: AbortHandle,
+    frames: Option<mpsc::Sender<Outgoing>>,
+}
+
+impl Links {
+    pub(super) fn new(network: Network, own: PublicKey) -> Result<Self> {
+        // A devnet's nodes are restarted within seconds: dial them again quickly.
+        let config = PeersConfig { max_backoff: Duration::seconds(2), ..PeersConfig::default() };
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self {
+            network,
+            policy: Peers::new(own, config, seed),
+            connections: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+        })
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.policy.next_deadline()
+    }
+
+    pub(super) fn peers(&self) -> usize {
+        self.admitted.len()
+    }
+
+    /// The peers we are connected to.
+    pub(super) fn admitted(&self) -> Vec<PublicKey> {
+        self.admitted.keys().copied().collect()
+    }
+
+    pub(super) fn is_connected(&self, peer: &PublicKey) -> bool {
+        self.admitted.contains_key(peer)
+    }
+
+    /// Sends a frame; false if there is no connection, or it is so slow that its queue is full.
+    pub(super) fn send(&self, to: &PublicKey, class: MessageClass, body: Arc<Vec<u8>>) -> bool {
+        let connection = self.admitted.get(to).and_then(|name| self.connections.get(name));
+        let frames = connection.and_then(|connection| connection.frames.as_ref());
+        frames.is_some_and(|frames| frames.try_send(Outgoing { class, body }).is_ok())
+    }
+
+    fn close(&mut self, name: ConnectionId) {
+        if let Some(connection) = self.connections.remove(&name) {
+            connection.task.abort();
+        }
+        self.admitted.retain(|_, admitted| *admitted != name);
+    }
+
+    fn incoming(&mut self, stream: TcpStream) -> ConnectionId {
+        let name = self.network.name();
+        let task = self.network.accept(name, stream);
+        self.connections.insert(name, Connection { task, frames: None });
+        name
+    }
+}
+
+impl Node {
+    /// Says which peers we want to be connected to.
+    pub(super) fn list_peers(&mut self) -> Result<()> {
+        let own = self.public_key;
+        let others = self.config.peers.iter().filter(|peer| peer.public_key != own);
+        let listed = others
+            .map(|peer| {
+                let address = pocket_p2p::message::PeerAddress::new(peer.address.to_string())?;
+                Ok(ListedPeer { key: peer.public_key, address })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        self.steer(Input::Listed(listed))
+    }
+
+    /// Something happened on a connection.
+    pub(super) fn link(&mut self, event: LinkEvent) -> Result<Option<(PublicKey, Frame)>> {
+        match event {
+            LinkEvent::Incoming { stream } => {
+                let connection = self.links.incoming(stream);
+                self.steer(Input::Incoming { connection })?;
+            }
+            LinkEvent::Established { connection, peer, direction, frames } => {
+                // A connection that the policy closed in the meantime is gone already.
+                if let Some(known) = self.links.connections.get_mut(&connection) {
+                    known.frames = Some(frames);
+                    self.steer(Input::Connected { connection, peer, direction })?;
+                }
+            }
+            LinkEvent::Frame { connection, peer, frame } => {
+                let admitted = self.links.admitted.get(&peer) == Some(&connection);
+                return Ok(admitted.then_some((peer, frame)));
+            }
+            LinkEvent::Closed { connection, dialled, established, reason } => {
+                if self.links.connections.contains_key(&connection) {
+                    self.links.close(connection);
+                    match dialled {
+                        Some(peer) if !established => self.steer(Input::DialFailed { peer })?,
+                        _ => self.steer(Input::Disconnected { connection })?,
+                    }
+                    if established {
+                        self.log(format_args!("connection {} ended: {reason}", connection.0));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A peer broke the rules of some protocol.
+    pub(super) fn misbehaved(&mut self, peer: PublicKey, penalty: u32, reason: &str) -> Result<()> {
+        self.log(format_args!("{} misbehaved: {reason}", self.config.peer_name(&peer)));
+        self.steer(Input::Misbehaved { peer, penalty })
+    }
+
+    pub(super) fn tick_links(&mut self) -> Result<()> {
+        self.steer(Tick.into())
+    }
+
+    /// Hands the connection policy an input and does what it says.
+    fn steer(&mut self, input: Input) -> Result<()> {
+        let now = self.now();
+        for output in self.links.policy.handle(now, input)?.into_outputs() {
+            match output {
+                Output::Dial { peer, address } => {
+                    let (name, task) = self.links.network.dial(peer, address.to_string());
+                    self.links.connections.insert(name, Connection { task, frames: None });
+                }
+                Output::Admitted { connection, peer, .. } => {
+                    self.links.admitted.insert(peer, connection);
+                    self.connected(peer)?;
+                }
+                Output::Close { connection, .. } => self.links.close(connection),
+                Output::Banned { peer, until } => {
+                    let name = self.config.peer_name(&peer);
+                    self.log(format_args!("{name} is banned until {until}"));
+                }
+                other => self.log(format_args!("ignored: {other:?}")),
+            }
+        }
+        Ok(())
+    }
+}
