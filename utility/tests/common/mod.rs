@@ -204,7 +204,8 @@ impl Network {
 
     pub fn refusal_of(&self, transaction: &Transaction) -> Refusal {
         let before = self.state.clone();
-        let refused = execute_block(&self.state, &self.context(), &[transaction.clone()]);
+        let refused =
+            execute_block(&self.state, &self.context(), std::slice::from_ref(transaction));
         assert_eq!(self.state, before);
         match refused {
             Err(BlockError::Transaction { index: 0, refusal, .. }) => refusal,
