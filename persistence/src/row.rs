@@ -65,3 +65,20 @@ fn checksum(table: Table, key: &[u8], payload: &[u8]) -> Hash {
     let hasher = Domain::STORED_ROW.hasher().variable(table.name().as_bytes());
     hasher.variable(key).variable(payload).finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_whole_only_where_it_was_put() {
+        let Op::Put { table, key, value } = put(Table::State, b"key".to_vec(), b"payload") else {
+            panic!("a row is put");
+        };
+        assert_eq!(open(table, &key, &value), Ok(&b"payload"[..]));
+        let elsewhere = open(Table::History, &key, &value).unwrap_err();
+        assert_eq!((elsewhere.table, &elsewhere.key), (Table::History, &key));
+        assert!(open(table, b"ke", &value).is_err());
+        assert!(open(table, &key, &value[..31]).is_err());
+    }
+}

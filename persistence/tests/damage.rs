@@ -10,10 +10,10 @@ use pocket_persistence::fault::FaultStore;
 use pocket_persistence::store::{
     Direction, Durability, KeyRange, MemoryStore, Op, Read, Row, Store, Table,
 };
-use pocket_persistence::{Database, DatabaseError};
+use pocket_persistence::{Config, Database, DatabaseError};
 use pocket_types::id::BlockId;
 use pocket_types::number::{Epoch, Height};
-use pocket_types::state::Collection;
+use pocket_types::state::{Collection, StateChanges};
 
 const NOTES: Collection = Collection::new("notes");
 const HEIGHTS: u64 = 11;
@@ -29,7 +29,7 @@ fn fill<S: Store>(store: S) {
     database.put_local(NOTES, &[note], Durability::Immediate).unwrap();
 }
 
-fn change(height: u64) -> pocket_types::state::StateChanges {
+fn change(height: u64) -> StateChanges {
     changes([(POOLS, "dao", Some(&height.to_string())), (ACCOUNTS, &height.to_string(), Some("1"))])
 }
 
@@ -109,6 +109,50 @@ fn every_lost_or_misplaced_row_of_the_chain_is_found() {
         }
     }
     assert_eq!(inspect(&store), Ok(()));
+}
+
+#[test]
+fn a_lost_part_of_a_large_run_is_damage_wherever_it_is_needed() {
+    let all = |value: &str| {
+        let value = value.repeat(1000).into_bytes();
+        let put = (0..300u32).map(|n| ((ACCOUNTS, n.to_be_bytes().to_vec()), Some(value.clone())));
+        StateChanges(put.collect())
+    };
+    let store = MemoryStore::new();
+    let config = Config { recent_states: 0, ..CONFIG };
+    let database = Database::initialize(store.clone(), config, &genesis(all("0"))).unwrap();
+    extend(&database, &all("1"), vec![]).unwrap();
+    extend(&database, &all("2"), vec![]).unwrap();
+    let value_at = |n: u32, height| database.value_at(ACCOUNTS, &n.to_be_bytes(), Height(height));
+    for n in 0..300 {
+        assert_eq!(value_at(n, 0), Ok(Some(vec![b'0'; 1000])), "across all tiles");
+        assert_eq!(value_at(n, 1), Ok(Some(vec![b'1'; 1000])));
+    }
+    for (table, tiles) in [(Table::State, 15), (Table::History, 11)] {
+        let rows = rows(&store, table);
+        assert_eq!(rows.len(), tiles, "{table}");
+        for (key, value) in rows {
+            change_row(&store, Op::Delete { table, key: key.clone() });
+            let damaged = inspect(&store);
+            assert!(matches!(damaged, Err(DatabaseError::Damaged(_))), "{damaged:?}");
+            let mut lost = 0;
+            for n in 0..300 {
+                for height in 0..2 {
+                    match value_at(n, height) {
+                        Ok(value) => assert_eq!(value, Some(vec![b'0' + height as u8; 1000])),
+                        Err(error) => {
+                            self::damaged(&error);
+                            lost += 1;
+                        }
+                    }
+                }
+            }
+            // The present is in memory, and nobody asks what was before genesis (run 0).
+            let needed = table == Table::History && key[8] > 0;
+            assert_eq!(lost > 0, needed, "{lost} values are lost with {table} {key:?}");
+            change_row(&store, Op::Put { table, key, value });
+        }
+    }
 }
 
 /// Asks everything that can be asked; the answers, or what went wrong, in words.

@@ -457,6 +457,9 @@ fn what_is_kept_of_the_present_follows_the_state_and_not_the_past() {
         let moved = changes([(ACCOUNTS, &new, Some(&value)), (ACCOUNTS, &old, None)]);
         extend(&database, &moved, vec![]).unwrap();
         most = most.max(stored(Table::State).1);
+        if height == 511 {
+            assert!(stored(Table::State).1 < 2000, "removed keys are gone from the oldest run");
+        }
     }
     // At most 7 runs of 1, 8 and 64 blocks each, and a merged run keeps one value of them.
     assert!(most < 24_000 + 7 * (1 + 8 + 64) * 200, "{most} bytes");

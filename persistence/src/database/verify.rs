@@ -115,7 +115,7 @@ fn validators(read: &impl Read, hash: Hash) -> Result<Electorate, DatabaseError>
 fn states(read: &impl Read, tip: &Tip) -> Result<(), DatabaseError> {
     let mut state: State = load_state(read, tip)?;
     check_root(read, &state, tip.height)?;
-    let kept = |run: &crate::run::Run| run.last() > tip.floor;
+    let kept = |run: &crate::run::Run| tip.floor == Height::GENESIS || run.last() > tip.floor;
     for run in HISTORY.live(tip.height).rev().filter(kept) {
         let mut changes: BTreeMap<Height, BTreeMap<(Collection, Hash), ValueRecord>> =
             BTreeMap::new();
