@@ -1,6 +1,8 @@
 //! A node around the real machines: real keys, real headers, and a ledger that is a chain of hashes.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod lab;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use pocket_consensus::replica::config::{Config, Identity};
