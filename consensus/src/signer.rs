@@ -76,6 +76,8 @@ pub const fn position(data: &VoteData) -> Position {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use pocket_types::hash::Hash;
     use pocket_types::id::{BlockId, ChainId};
     use pocket_types::number::Epoch;
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn only_later_positions_are_signed() {
-        let places: alloc::vec::Vec<_> = (1..3)
+        let places: Vec<_> = (1..3)
             .flat_map(|h| (0..3).flat_map(move |r| PHASES.map(|phase| data(h, r, phase, 1))))
             .collect();
         for (i, first) in places.iter().enumerate() {

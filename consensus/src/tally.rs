@@ -1,5 +1,6 @@
 //! Counts the votes for one thing, checking signatures in batches and each of them once.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use pocket_types::evidence::Evidence;
@@ -33,7 +34,7 @@ pub(crate) enum Added {
     /// The signer's vote was there already.
     Known,
     /// The signer had voted for something else in this slot; both signatures hold.
-    Conflict(Evidence),
+    Conflict(Box<Evidence>),
     /// The signature doesn't hold.
     Invalid,
 }
@@ -71,7 +72,7 @@ impl Tally {
         if earlier.vote.data == vote.data {
             return Added::Known;
         }
-        Added::Conflict(Evidence::equivocation(earlier.vote, vote))
+        Added::Conflict(Box::new(Evidence::equivocation(earlier.vote, vote)))
     }
 
     /// Takes a vote whose signature is known to hold: our own.

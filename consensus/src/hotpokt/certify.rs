@@ -96,10 +96,10 @@ impl Replica {
             Phase::PreCommit => Phase::Commit,
             _ => return,
         };
-        if data.round == self.round.number {
-            if let Some(vote) = self.sign(data.round, next, data.block, fx) {
-                self.cast(vote, fx);
-            }
+        if data.round == self.round.number
+            && let Some(vote) = self.sign(data.round, next, data.block, fx)
+        {
+            self.cast(vote, fx);
         }
     }
 
@@ -182,14 +182,20 @@ impl Replica {
         }
     }
 
-    pub(crate) fn on_block(&mut self, now: Timestamp, block: Block, fx: &mut Fx) -> Heard {
+    pub(crate) fn on_block(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        block: Block,
+        fx: &mut Fx,
+    ) -> Heard {
         let id = block.id();
         if block.header.height < self.height() || self.bodies.get(&id).is_some() {
             return Ok(());
         }
-        let Some(fetch) = &self.fetch else { return Err(Refusal::Unasked(id)) };
-        if fetch.certificate.data.block != id {
-            return Err(Refusal::Unasked(id));
+        if self.fetch.as_ref().is_none_or(|fetch| fetch.certificate.data.block != id) {
+            fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
+            return Ok(());
         }
         block.check_body()?;
         self.fetch = None;

@@ -111,7 +111,7 @@ impl Replica {
                 self.on_block_request(now, from, request, fx);
                 Ok(())
             }
-            Message::Block(block) => self.on_block(now, *block, fx),
+            Message::Block(block) => self.on_block(now, from, *block, fx),
         }
     }
 

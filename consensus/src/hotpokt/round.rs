@@ -133,10 +133,10 @@ impl Replica {
                 _ => {}
             }
         }
-        if self.is_leader() {
-            if let Some(message) = self.leader_said() {
-                fx.emit(Output::Broadcast { to: self.electorate(), message });
-            }
+        if self.is_leader()
+            && let Some(message) = self.leader_said()
+        {
+            fx.emit(Output::Broadcast { to: self.electorate(), message });
         }
     }
 

@@ -92,7 +92,7 @@ impl Replica {
         match tally.add(vote, position, &electorate) {
             Added::Counted => self.weigh_votes(now, data.phase, fx),
             Added::Known => {}
-            Added::Conflict(evidence) => self.accuse(evidence, fx),
+            Added::Conflict(evidence) => self.accuse(*evidence, fx),
             Added::Invalid => return Err(invalid(&vote)),
         }
         Ok(())

@@ -23,7 +23,7 @@ pub(crate) enum Effect {
     /// Goes to the host.
     Emit(Box<Output>),
     /// Our own signature, which enters our own tally.
-    Own(Vote),
+    Own(Box<Vote>),
 }
 
 impl Effects {
@@ -40,6 +40,6 @@ impl Effects {
     }
 
     pub(crate) fn own(&mut self, vote: Vote) {
-        self.effects.push(Effect::Own(vote));
+        self.effects.push(Effect::Own(Box::new(vote)));
     }
 }

@@ -224,7 +224,4 @@ pub enum Refusal {
     /// Our own host executed the block and refused it.
     #[error("execution refused it: {0}")]
     Execution(String),
-    /// A body that we did not ask for.
-    #[error("block {0} was not asked for")]
-    Unasked(BlockId),
 }

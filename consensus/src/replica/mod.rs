@@ -193,7 +193,7 @@ impl Replica {
             for effect in queue {
                 match effect {
                     Effect::Emit(output) => outputs.push(*output),
-                    Effect::Own(vote) => self.own(now, vote, &mut fx),
+                    Effect::Own(vote) => self.own(now, *vote, &mut fx),
                 }
             }
             let Effects { records, effects } = core::mem::take(&mut fx);

@@ -55,11 +55,12 @@ pub enum Output {
         /// What was wrong.
         reason: Refusal,
     },
-    /// A message was left out though nothing was wrong with it: a bound was reached.
+    /// A message was left out though nothing need be wrong with it: a bound was reached, or it came
+    /// when nobody waited for it.
     Dropped {
         /// Who sent it.
         peer: PublicKey,
-        /// The bound.
+        /// Why.
         what: &'static str,
     },
     /// Proof that a validator signed twice: submit it, it belongs into a block's evidence.

@@ -37,9 +37,6 @@ pub enum SyncError {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum SyncRefusal {
-    /// Blocks that we did not ask for.
-    #[error("a range from height {0} that we did not ask for")]
-    Unasked(Height),
     /// More blocks than we asked for.
     #[error("{got} blocks where {asked} were asked for")]
     TooMany {

@@ -38,7 +38,7 @@ pub use message::{DecidedBlock, Range, RangeRequest, SyncMessage};
 pub use output::Output;
 
 use crate::tip::Tip;
-use peers::{Asked, Peers};
+use peers::{Asked, Peer, Peers};
 
 /// Follows the chain from a tip. Drive it as [`pocket_types::machine`] says; tell it of every block
 /// that is committed some other way ([`Input::Advance`]).
@@ -156,7 +156,7 @@ impl Sync {
                 serve::check(&request)?;
                 out.push(Output::Serve { to: from, request });
             }
-            SyncMessage::Range(range) => self.on_range(from, range)?,
+            SyncMessage::Range(range) => self.on_range(from, range, out)?,
             SyncMessage::Decided(block) => {
                 let height = block.block.header.height;
                 self.peers.announce(from, height, self.config.max_peers);
@@ -169,15 +169,21 @@ impl Sync {
         Ok(())
     }
 
-    fn on_range(&mut self, from: PublicKey, range: Range) -> Result<(), SyncRefusal> {
+    fn on_range(
+        &mut self,
+        from: PublicKey,
+        range: Range,
+        out: &mut Vec<Output>,
+    ) -> Result<(), SyncRefusal> {
         let first = range.from;
-        let peer = self.peers.get_mut(&from).ok_or(SyncRefusal::Unasked(first))?;
-        if peer.expired == Some(first) {
-            peer.expired = None;
+        let asked = |peer: &Peer| peer.asked.filter(|asked| asked.from == first);
+        let peer = self.peers.get_mut(&from);
+        let Some((peer, asked)) = peer.and_then(|peer| asked(peer).map(|asked| (peer, asked)))
+        else {
+            // Late, or twice, or asked for before a restart.
+            out.push(Output::Dropped { peer: from, what: "range that is not waited for" });
             return Ok(());
-        }
-        let asked = peer.asked.filter(|asked| asked.from == first);
-        let asked = asked.ok_or(SyncRefusal::Unasked(first))?;
+        };
         if range.blocks.len() as u64 > asked.count {
             let got = range.blocks.len();
             return Err(SyncRefusal::TooMany { got, asked: asked.count });
@@ -294,9 +300,6 @@ impl Sync {
             .map(|(key, _)| *key)
             .collect();
         for peer in late {
-            if let Some(slow) = self.peers.get_mut(&peer) {
-                slow.expired = slow.asked.map(|asked| asked.from);
-            }
             self.rest(now, peer);
             out.push(Output::Unanswered { peer });
         }

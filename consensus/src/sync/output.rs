@@ -36,6 +36,13 @@ pub enum Output {
         /// What was wrong.
         reason: SyncRefusal,
     },
+    /// A message was left out though nothing was wrong with it.
+    Dropped {
+        /// Who sent it.
+        peer: PublicKey,
+        /// Why.
+        what: &'static str,
+    },
     /// A peer did not answer in time.
     Unanswered {
         /// The peer.

@@ -24,8 +24,6 @@ pub(crate) struct Peer {
     /// The last block that it says it has.
     pub(crate) height: Height,
     pub(crate) asked: Option<Asked>,
-    /// A request that we stopped waiting for: its answer may still come.
-    pub(crate) expired: Option<Height>,
     /// Not asked before this.
     pub(crate) resting: Timestamp,
     pub(crate) failures: u64,
@@ -52,8 +50,7 @@ impl Peers {
             };
             self.0.remove(&worst);
         }
-        let peer =
-            Peer { height, asked: None, expired: None, resting: Timestamp::ZERO, failures: 0 };
+        let peer = Peer { height, asked: None, resting: Timestamp::ZERO, failures: 0 };
         self.0.insert(key, peer);
     }
 
