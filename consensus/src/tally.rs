@@ -27,7 +27,7 @@ struct Slot {
 }
 
 /// What a vote did to a tally.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Added {
     /// It counts, if its signature holds.
     Counted,
