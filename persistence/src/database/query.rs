@@ -303,7 +303,6 @@ pub(super) fn load_state(read: &impl Read, tip: &Tip) -> Result<State, DatabaseE
             Ok(())
         })?;
     }
-    newest.retain(|_, record| record.value.is_some());
     let state = State::empty().replaced(&newest);
     if state.root() == tip.state_root {
         Ok(state)
