@@ -276,3 +276,36 @@ fn an_invented_relay_is_hit_as_often_as_its_share() {
     let caught = caught.count();
     assert!((430..570).contains(&caught), "{caught}");
 }
+
+#[test]
+fn settlements_that_find_no_room_in_a_block_come_first_in_the_next_and_payouts_wait_for_them() {
+    // One block settles a thousand sessions of applications; here are 1,001.
+    let mut genesis = genesis();
+    let names: Vec<_> = (0..1_001).map(|i| format!("app{i}")).collect();
+    genesis.actors.extend(names.iter().map(|name| actor(name, application(&["0001"]))));
+    let mut net = Network::new(&genesis);
+    net.advance_to(2);
+    let header = net.header();
+    net.run("serv2", Message::Unstake { kind: ActorKind::Servicer, actor: address("serv2") });
+    net.advance_to(6);
+    let root = tree(&relays_of(&net, header)).root();
+    let claims: Vec<_> = names
+        .iter()
+        .map(|name| SessionHeader { application: address(name), ..header })
+        .map(|session| net.sign("serv1", claim(session, root)))
+        .collect();
+    net.block(&claims);
+    let void = |net: &Network| {
+        net.events.iter().filter(|event| matches!(event, Event::ClaimVoid { .. })).count()
+    };
+    net.advance_to(11);
+    assert_eq!(void(&net), 1_000);
+    assert!(query::session_record(&net.state, Height(1)).unwrap().is_some());
+    assert_eq!(net.stake_of(ActorKind::Servicer, "serv2"), STAKE, "due, but it waits");
+    net.advance_to(12);
+    assert_eq!(void(&net), 1_001);
+    assert!(query::session_record(&net.state, Height(1)).unwrap().is_none());
+    assert_eq!(net.stake_of(ActorKind::Servicer, "serv2"), Amount::ZERO);
+    net.advance_to(13);
+    assert!(net.state.iter().all(|(collection, ..)| collection.as_str() != "claims"));
+}

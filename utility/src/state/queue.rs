@@ -101,3 +101,59 @@ impl<S: StateRead> Store<S> {
         Ok(Drained { items, caught_up: true })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pocket_types::state::MemoryState;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_gives_items_once_in_order_and_goes_on_where_the_budget_ended() {
+        let mut state = MemoryState::default();
+        let mut taken = Vec::new();
+        for height in 1..=9u64 {
+            let mut store = Store::new(&state);
+            if height == 1 {
+                for (due, item) in [(3, 30u64), (2, 20), (3, 31), (3, 32), (4, 40), (8, 80)] {
+                    store.push(Queue::Sessions, Height(due), &item).unwrap();
+                    store.push(Queue::History, Height(due), &(item + 1_000)).unwrap();
+                }
+            }
+            let drained = store.drain::<u64>(Queue::Sessions, Height(height), 1).unwrap();
+            taken.push((drained.items, drained.caught_up));
+            let changes = store.into_changes();
+            state.apply(&changes);
+        }
+        let expected: [(&[u64], bool); 9] = [
+            (&[], true),
+            (&[20], true),
+            (&[30], false),
+            (&[31], false),
+            (&[32], false),
+            (&[40], true),
+            (&[], true),
+            (&[80], true),
+            (&[], true),
+        ];
+        let taken: Vec<_> = taken.iter().map(|(items, up)| (&items[..], *up)).collect();
+        assert_eq!(taken, expected);
+        // Nothing of the queue remains, and the other queue was not touched.
+        let left = state.iter().filter(|(collection, ..)| *collection == QUEUES);
+        assert_eq!(left.count(), 6 + 4, "six items and four buckets");
+    }
+
+    #[test]
+    fn without_a_budget_everything_waits() {
+        let mut state = MemoryState::default();
+        let mut store = Store::new(&state);
+        store.push(Queue::Unstaking, Height(1), &7u64).unwrap();
+        let drained = store.drain::<u64>(Queue::Unstaking, Height(1), 0).unwrap();
+        assert!(drained.items.is_empty() && !drained.caught_up);
+        let changes = store.into_changes();
+        state.apply(&changes);
+        let mut store = Store::new(&state);
+        let drained = store.drain::<u64>(Queue::Unstaking, Height(2), 9).unwrap();
+        assert_eq!((drained.items.as_slice(), drained.caught_up), (&[7][..], true));
+    }
+}
