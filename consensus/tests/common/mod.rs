@@ -1,5 +1,11 @@
 //! A node around the real machines: real keys, real headers, and a ledger that is a chain of hashes.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::large_enum_variant)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::large_enum_variant,
+    clippy::collapsible_match
+)]
 
 pub mod lab;
 
@@ -486,10 +492,10 @@ impl Process for Node {
     fn perform(&mut self, context: &mut Ctx<'_>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output {
-                    if vote.data.phase == Phase::Commit {
-                        context.observe(Event::Locked(vote.data.height));
-                    }
+                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                    && vote.data.phase == Phase::Commit
+                {
+                    context.observe(Event::Locked(vote.data.height));
                 }
                 self.consensus(context, output);
             }
