@@ -1,0 +1,286 @@
+//! Block ranges from several peers: in order, verified, bounded, and never by trust.
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{Setup, height, public, simulate};
+use pocket_consensus::Tip;
+use pocket_consensus::sync::message::{MAX_RANGE, MAX_RANGE_BYTES};
+use pocket_consensus::sync::serve::{self, RequestError};
+use pocket_consensus::sync::{
+    Config, DecidedBlock, Input, Output, Range, RangeRequest, Sync, SyncMessage, SyncRefusal,
+};
+use pocket_sim::Plan;
+use pocket_types::codec::{Bytes, List, encoded_len};
+use pocket_types::finality::FinalityProof;
+use pocket_types::hash::Hash;
+use pocket_types::machine::{Machine, Tick};
+use pocket_types::number::{Duration, Height, Timestamp};
+use pocket_types::validator::MAX_VALIDATORS;
+
+fn config() -> Config {
+    Config {
+        window: 8,
+        per_request: 3,
+        timeout: Duration(100),
+        cooldown: Duration(1_000),
+        ..Config::default()
+    }
+}
+
+/// A chain of twenty blocks with a change of validators in it.
+fn history() -> (Setup, Vec<DecidedBlock>) {
+    let mut setup = Setup::new(&[10; 4]);
+    setup.changes.insert(6, vec![10, 10, 25, 10]);
+    let mut sim = simulate(setup.clone(), 4, Plan::calm(1));
+    sim.run_until(Timestamp(2_050)).unwrap();
+    assert_eq!(height(&sim, 0), 20);
+    (setup, sim.disk(0).chain.clone())
+}
+
+struct Lab {
+    setup: Setup,
+    sync: Sync,
+    now: Timestamp,
+    applied: Vec<u64>,
+}
+
+impl Lab {
+    fn new(setup: &Setup) -> Self {
+        let sync = Sync::new(config(), setup.genesis()).unwrap();
+        Self { setup: setup.clone(), sync, now: Timestamp(0), applied: vec![] }
+    }
+
+    /// Hands an input in, applies what comes out, and gives the rest.
+    fn feed(&mut self, input: Input) -> Vec<Output> {
+        let mut queue = self.sync.handle(self.now, input).unwrap().into_outputs();
+        let mut rest = vec![];
+        while !queue.is_empty() {
+            for output in core::mem::take(&mut queue) {
+                let Output::Apply(decided) = output else {
+                    rest.push(output);
+                    continue;
+                };
+                let height = decided.block.header.height;
+                self.applied.push(height.0);
+                let change = self.setup.change(height);
+                let input = Input::Applied { block: decided.block.id(), change };
+                queue.extend(self.sync.handle(self.now, input).unwrap().into_outputs());
+            }
+        }
+        rest
+    }
+
+    fn announce(&mut self, peer: usize, height: u64) -> Vec<Output> {
+        self.feed(Input::Announced { peer: public(peer), height: Height(height) })
+    }
+
+    fn answer(&mut self, peer: usize, range: Range) -> Vec<Output> {
+        self.feed(Input::Message { from: public(peer), message: SyncMessage::Range(range) })
+    }
+}
+
+fn requests(outputs: &[Output]) -> BTreeMap<usize, (u64, u64)> {
+    let sent = outputs.iter().filter_map(|output| match output {
+        Output::Send { to, message: SyncMessage::Request(request) } => {
+            Some((common::node_of(to), (request.from.0, request.count)))
+        }
+        _ => None,
+    });
+    sent.collect()
+}
+
+fn range(chain: &[DecidedBlock], from: u64, count: u64) -> Range {
+    let request = RangeRequest { from: Height(from), count };
+    let read = |height: Height| Ok::<_, RequestError>(chain.get(height.0 as usize - 1).cloned());
+    serve::respond(&request, read).unwrap()
+}
+
+#[test]
+fn peers_are_asked_for_different_ranges_and_blocks_applied_in_order() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    let mut open: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
+    for peer in 0..3 {
+        open.extend(requests(&lab.announce(peer, 20)));
+    }
+    let mut asked: Vec<(u64, u64)> = open.values().copied().collect();
+    asked.sort_unstable();
+    assert_eq!(asked, [(1, 3), (4, 3), (7, 2)], "a window of eight, three at a time");
+    // Whoever was asked last answers first.
+    while let Some((&peer, &(from, count))) = open.iter().max_by_key(|(_, asked)| asked.0) {
+        open.remove(&peer);
+        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
+        assert!(lab.sync.pending() <= 8);
+    }
+    assert_eq!(lab.applied, (1..=20).collect::<Vec<_>>());
+    assert_eq!(lab.sync.tip().block(), chain[19].block.id());
+    assert_eq!(lab.sync.next_deadline(), None);
+}
+
+#[test]
+fn a_silent_peer_s_range_goes_to_another() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    assert_eq!(requests(&lab.announce(0, 3)), [(0, (1, 3))].into());
+    assert!(requests(&lab.announce(1, 3)).is_empty());
+    lab.now = lab.sync.next_deadline().unwrap();
+    let outputs = lab.feed(Input::from(Tick));
+    assert!(outputs.iter().any(|o| matches!(o, Output::Unanswered { peer } if *peer == public(0))));
+    assert_eq!(requests(&outputs), [(1, (1, 3))].into());
+    // The late answer does no harm and no good.
+    let outputs = lab.answer(0, range(&chain, 1, 3));
+    assert!(matches!(outputs[..], [Output::Dropped { .. }]));
+    lab.answer(1, range(&chain, 1, 3));
+    assert_eq!(lab.applied, [1, 2, 3]);
+}
+
+#[test]
+fn lies_are_charged_dropped_and_asked_for_elsewhere() {
+    let (setup, chain) = history();
+    let spoil = |change: &dyn Fn(&mut DecidedBlock)| {
+        let mut blocks = range(&chain, 1, 3).blocks.into_vec();
+        change(&mut blocks[1]);
+        Range { from: Height(1), blocks: List::new(blocks).unwrap() }
+    };
+    let reproved = |block: &mut DecidedBlock| {
+        let mut certificate = block.proof.links[0].certificate.clone();
+        certificate.data.block = block.block.id();
+        block.proof = FinalityProof::commit(block.block.header.clone(), certificate);
+    };
+    type Lie<'a> = (&'a str, Range, fn(&SyncRefusal) -> bool);
+    let lies: Vec<Lie<'_>> = vec![
+        (
+            "another state root, certified by moved signatures",
+            spoil(&|block| {
+                block.block.header.state_root = Hash([1; 32]);
+                reproved(block);
+            }),
+            |reason| matches!(reason, SyncRefusal::Finality { .. }),
+        ),
+        (
+            "the proof of another block",
+            spoil(&|block| block.proof = chain[2].proof.clone()),
+            |reason| matches!(reason, SyncRefusal::OtherBlock(_)),
+        ),
+        ("another height", spoil(&|block| *block = chain[4].clone()), |reason| {
+            matches!(reason, SyncRefusal::Height { .. })
+        }),
+        (
+            "another body",
+            spoil(&|block| {
+                block.block.header.evidence_root = Hash([1; 32]);
+                reproved(block);
+            }),
+            |reason| matches!(reason, SyncRefusal::Body(_)),
+        ),
+        ("too many", range(&chain, 1, 4), |reason| {
+            matches!(reason, SyncRefusal::TooMany { got: 4, asked: 3 })
+        }),
+    ];
+    for (what, lie, expected) in lies {
+        let mut lab = Lab::new(&setup);
+        lab.announce(0, 3);
+        lab.announce(1, 3);
+        let outputs = lab.answer(0, lie);
+        let reasons: Vec<_> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Misbehaviour { peer, reason } if *peer == public(0) => Some(reason),
+                _ => None,
+            })
+            .collect();
+        assert!(reasons.len() == 1 && expected(reasons[0]), "{what}: {reasons:?}");
+        assert!(lab.applied.iter().all(|&height| height < 2), "{what}");
+        let first = lab.applied.len() as u64 + 1;
+        let asked = requests(&outputs)[&1];
+        assert_eq!(asked, (first, 4 - first), "{what}");
+        lab.answer(1, range(&chain, asked.0, asked.1));
+        assert_eq!(lab.applied, [1, 2, 3], "{what}");
+        assert_eq!(lab.sync.pending(), 0);
+    }
+}
+
+#[test]
+fn a_peer_that_announces_more_than_it_has_is_not_believed_for_long() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    assert_eq!(requests(&lab.announce(0, u64::MAX)), [(0, (1, 3))].into());
+    let empty = Range { from: Height(1), blocks: List::empty() };
+    assert!(requests(&lab.answer(0, empty)).is_empty());
+    assert_eq!(requests(&lab.announce(1, 2)), [(1, (1, 2))].into());
+    lab.answer(1, range(&chain, 1, 2));
+    assert_eq!(lab.applied, [1, 2]);
+}
+
+#[test]
+fn a_follower_takes_the_next_block_as_it_is_announced() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    let gossip = |block: &DecidedBlock| Input::Message {
+        from: public(2),
+        message: SyncMessage::Decided(Box::new(block.clone())),
+    };
+    for block in &chain[..3] {
+        lab.feed(gossip(block));
+    }
+    assert_eq!(lab.applied, [1, 2, 3]);
+    // One too far ahead is only a hint.
+    let outputs = lab.feed(gossip(&chain[5]));
+    assert_eq!(requests(&outputs), [(2, (4, 3))].into());
+    assert_eq!(lab.sync.pending(), 0);
+}
+
+#[test]
+fn blocks_committed_elsewhere_move_the_tip() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    lab.announce(0, 20);
+    let mut tip: Tip = setup.genesis();
+    for block in &chain[..5] {
+        tip = tip.after(&block.proof, setup.change(block.block.header.height)).unwrap();
+    }
+    lab.feed(Input::Advance(Box::new(tip)));
+    lab.answer(0, range(&chain, 1, 3));
+    assert_eq!(lab.sync.tip().height(), Height(5));
+    assert!(lab.applied.is_empty() && lab.sync.pending() == 0);
+}
+
+#[test]
+fn a_block_that_our_own_execution_refuses_stops_us() {
+    let (setup, chain) = history();
+    let mut sync = Sync::new(config(), setup.genesis()).unwrap();
+    let message = SyncMessage::Decided(Box::new(chain[0].clone()));
+    let input = Input::Message { from: public(0), message };
+    let outputs = sync.handle(Timestamp(0), input).unwrap().into_outputs();
+    let [Output::Apply(block)] = &outputs[..] else { panic!("{outputs:?}") };
+    let id = block.block.id();
+    let rejected = Input::Rejected { block: id, reason: "root".into() };
+    let stopped = sync.handle(Timestamp(0), rejected).unwrap_err();
+    assert_eq!(sync.handle(Timestamp(1), Input::Tick).unwrap_err(), stopped);
+}
+
+#[test]
+fn serving_is_bounded() {
+    let (_, chain) = history();
+    let ask = |from, count| {
+        serve::respond(&RangeRequest { from: Height(from), count }, |height: Height| {
+            Ok::<_, RequestError>(chain.get(height.0 as usize - 1).cloned())
+        })
+    };
+    assert_eq!(ask(0, 1).unwrap_err(), RequestError::Genesis);
+    assert_eq!(ask(1, 0).unwrap_err(), RequestError::Nothing);
+    let got = MAX_RANGE as u64 + 1;
+    assert_eq!(ask(1, got).unwrap_err(), RequestError::TooMany { got });
+    assert_eq!(ask(19, 10).unwrap().blocks.len(), 2);
+    assert_eq!(ask(21, 10).unwrap().blocks.len(), 0);
+    // As many as fit, and always one.
+    let mut signatures = chain[1].clone();
+    let certificate = signatures.block.header.parent_certificate.as_mut().unwrap();
+    certificate.signatures = Bytes::new(vec![0; MAX_VALIDATORS * 64]).unwrap();
+    let size = encoded_len(&signatures);
+    let request = RangeRequest { from: Height(1), count: MAX_RANGE as u64 };
+    let full = serve::respond(&request, |_| Ok::<_, RequestError>(Some(signatures.clone())));
+    assert_eq!(full.unwrap().blocks.len(), MAX_RANGE_BYTES / size);
+}
