@@ -472,6 +472,11 @@ fn write_genesis(
         next_validators: built.validators.hash(),
     };
     write_json(&directory.join("checkpoint.json"), &checkpoint)?;
+    let actors: BTreeMap<&str, _> = NODES
+        .iter()
+        .map(|name| (*name, json!({ "address": Keys::devnet(name).address(), "rpc": rpc[*name] })))
+        .collect();
+    write_json(&directory.join("actors.json"), &actors)?;
     // Last: where there is a genesis, everything else is there too.
     write_json(path, &genesis)
 }

@@ -258,6 +258,12 @@ impl Summary {
     pub(crate) fn check(&self) -> Result<()> {
         ensure!(self.state_roots_equal, "the nodes disagree on the state at {}", self.heights.after);
         ensure!(self.supply.conserved, "the supply was not conserved");
+        // Sessions of five blocks, claims settled and stakes returned within eight more.
+        if self.heights.after - self.heights.before >= 20 {
+            let sessions = self.claims.sessions_rewarded;
+            ensure!(sessions >= 2, "{sessions} sessions were rewarded in 20 blocks, expected 2");
+            ensure!(!self.unstakes_paid.is_empty(), "no stake was returned in 20 blocks");
+        }
         Ok(())
     }
 

@@ -28,6 +28,9 @@ pub(super) struct Links {
 
 struct Connection {
     task: AbortHandle,
+    /// Whom we dialled, until the handshake is done.
+    dialling: Option<PublicKey>,
+    /// Once the handshake is done.
     frames: Option<mpsc::Sender<Outgoing>>,
 }
 
@@ -76,10 +79,17 @@ impl Links {
         self.admitted.retain(|_, admitted| *admitted != name);
     }
 
+    fn abandon_dial(&mut self, peer: PublicKey) {
+        let dialled = |(_, connection): &(_, &Connection)| connection.dialling == Some(peer);
+        if let Some((&name, _)) = self.connections.iter().find(dialled) {
+            self.close(name);
+        }
+    }
+
     fn incoming(&mut self, stream: TcpStream) -> ConnectionId {
         let name = self.network.name();
         let task = self.network.accept(name, stream);
-        self.connections.insert(name, Connection { task, frames: None });
+        self.connections.insert(name, Connection { task, dialling: None, frames: None });
         name
     }
 }
@@ -108,6 +118,7 @@ impl Node {
             LinkEvent::Established { connection, peer, direction, frames } => {
                 // A connection that the policy closed in the meantime is gone already.
                 if let Some(known) = self.links.connections.get_mut(&connection) {
+                    known.dialling = None;
                     known.frames = Some(frames);
                     self.steer(Input::Connected { connection, peer, direction })?;
                 }
@@ -149,8 +160,11 @@ impl Node {
             match output {
                 Output::Dial { peer, address } => {
                     let (name, task) = self.links.network.dial(peer, address.to_string());
-                    self.links.connections.insert(name, Connection { task, frames: None });
+                    let dialling = Some(peer);
+                    let connection = Connection { task, dialling, frames: None };
+                    self.links.connections.insert(name, connection);
                 }
+                Output::AbandonDial { peer } => self.links.abandon_dial(peer),
                 Output::Admitted { connection, peer, .. } => {
                     self.links.admitted.insert(peer, connection);
                     self.connected(peer)?;
