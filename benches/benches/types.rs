@@ -18,9 +18,10 @@
 //! none.
 //!
 //! **The session draw**: 24 different places out of a million in random order, from a 32-byte seed.
-//! rand does it by Floyd's algorithm over ChaCha20, we by a sparse Fisher-Yates over BLAKE3's
-//! extendable output, which any implementation can repeat from the specification: four compressions
-//! (one for the domain, three for 24 words) and one small map.
+//! rand does it by Floyd's algorithm over 96 bytes of ChaCha20, we by a sparse Fisher-Yates over
+//! BLAKE3's extendable output, which any implementation can repeat from the specification: one
+//! compression for the domain, one for each of 24 words (eight of them share a block of output, which
+//! is computed anew for each), one small map. It is done once per session and reader.
 
 use std::hint::black_box;
 

@@ -6,8 +6,9 @@
 //! beginning and end, and the check that money is conserved. `its signatures` are that block's
 //! signature checks by themselves (10,000 keys checked for entering state, one batch of 10,000), and
 //! the line after it is the difference: execution. No peer has the same ledger. Expect 10,000
-//! signatures in one batch, 20,000 key checks by scalar multiplication (each signer's key is new to
-//! the block), one hash per id and one per digest, and one write per touched account.
+//! signatures in one batch, as many keys checked to be of prime order (each signer is new to the
+//! block), some hashes for ids, digests and addresses, and three changed values per transfer: a
+//! balance, and two that keep it from being executed again.
 //!
 //! **A session** of 24 servicers out of 1,000, established from the state: two draws, 28 or so reads.
 //!
