@@ -437,6 +437,26 @@ proptest! {
 }
 
 #[test]
+fn a_change_is_found_in_whichever_tile_of_a_merged_run_it_stands() {
+    let all = |value: u8| {
+        let put = (0..300u32).map(|n| ((ACCOUNTS, n.to_be_bytes().to_vec()), vec![value; 1000]));
+        StateChanges(put.map(|(key, value)| (key, Some(value))).collect())
+    };
+    let config = Config { recent_states: 0, ..CONFIG };
+    let database = Database::initialize(MemoryStore::new(), config, &genesis(all(0))).unwrap();
+    for height in 1..=8 {
+        let changes = if height % 3 == 0 { all(height) } else { StateChanges::default() };
+        extend(&database, &changes, vec![]).unwrap();
+    }
+    for height in 0..=8u8 {
+        for n in 0..300u32 {
+            let value = database.value_at(ACCOUNTS, &n.to_be_bytes(), Height(height.into()));
+            assert_eq!(value, Ok(Some(vec![height / 3 * 3; 1000])), "key {n} at {height}");
+        }
+    }
+}
+
+#[test]
 fn what_is_kept_of_the_present_follows_the_state_and_not_the_past() {
     let (store, database) = database();
     let stored = |table| {
