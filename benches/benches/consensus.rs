@@ -15,7 +15,8 @@
 //! and q in one batch for each of three certificates, less those that it has seen: the certificate
 //! in a header is the one that it decided by. The proposer makes a VRF proof, the others check it.
 //! The bench prints messages and bytes by kind, and how many signatures arrive in them, which bounds
-//! what can be checked.
+//! what can be checked; those that a NewRound brings beside its own (the certificate by which its
+//! sender came) the leader has seen.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
