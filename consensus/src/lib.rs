@@ -11,6 +11,67 @@
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
 //!
+//! # Embedding
+//!
+//! A validator that is alone in its network decides its first block. With others, send what
+//! [`Output::Send`] and [`Output::Broadcast`] say and hand in what arrives; nothing else changes.
+//!
+//! ```
+//! use pocket_consensus::{Config, Identity, Input, Output, Replica, Tip};
+//! use pocket_types::block::Block;
+//! use pocket_types::codec::List;
+//! use pocket_types::hash::Hash;
+//! use pocket_types::id::ChainId;
+//! use pocket_types::key::SecretKey;
+//! use pocket_types::machine::Machine;
+//! use pocket_types::number::{Epoch, Timestamp, Weight};
+//! use pocket_types::validator::{Validator, ValidatorSet};
+//! use pocket_types::vrf::VrfSecret;
+//!
+//! let identity =
+//!     Identity { key: SecretKey::from_seed([1; 32]), vrf: VrfSecret::from_seed([2; 32]) };
+//! let alone = Validator {
+//!     public_key: identity.key.public_key(),
+//!     vrf_key: identity.vrf.public_key(),
+//!     weight: Weight(1),
+//! };
+//! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
+//! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;
+//! let mut log = Vec::new(); // your write-ahead log
+//! let mut replica = Replica::recover(Config::default(), Some(identity), tip, log.clone())?;
+//!
+//! let now = Timestamp(5_000);
+//! let mut inputs = vec![Input::Tick];
+//! let mut decided = None;
+//! while let Some(input) = inputs.pop() {
+//!     let mut step = replica.handle(now, input)?;
+//!     loop {
+//!         for output in step.outputs {
+//!             match output {
+//!                 Output::Build(request) => {
+//!                     let mut header = request.header; // your transactions and state root go here
+//!                     header.transactions_root = Block::transactions_root(&[]);
+//!                     header.evidence_root = Block::evidence_root(&[]);
+//!                     let (transactions, evidence) = (List::empty(), List::empty());
+//!                     let block = Box::new(Block { header, transactions, evidence });
+//!                     inputs.push(Input::Built { block, change: None });
+//!                 }
+//!                 Output::Decided { block, proof } => decided = Some((block, proof)),
+//!                 _ => {}
+//!             }
+//!         }
+//!         let Some(unstored) = step.records else { break };
+//!         log.extend(unstored.records().iter().cloned());
+//!         step = replica.release(now, unstored.stored())?;
+//!     }
+//! }
+//!
+//! let (block, proof) = decided.expect("a quorum of one");
+//! assert_eq!(block.header.height.0, 1);
+//! assert_eq!(proof.header(), Some(&block.header));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # What is safe, and why
 //!
 //! Fewer than a third of the weight may behave arbitrarily. Two honest replicas never decide

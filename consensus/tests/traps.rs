@@ -611,6 +611,10 @@ fn a_block_that_execution_refuses_gets_no_vote_and_stops_us_if_it_is_decided() {
     let verdict = Verdict::Invalid("root".into());
     let outputs = lab.feed(Input::Checked { block: block.id(), verdict });
     assert_eq!(refusals(&outputs), [(leader, Refusal::Execution("root".into()))]);
+    let mut outputs = lab.hear_certificate(&lab.qc(0, Phase::Prepare, block.id()));
+    outputs.extend(lab.hear_certificate(&lab.qc(0, Phase::PreCommit, block.id())));
+    assert!(votes(&outputs, Phase::PreCommit).is_empty());
+    assert!(votes(&outputs, Phase::Commit).is_empty());
     let outputs = lab.hear_certificate(&lab.qc(0, Phase::Commit, block.id()));
     assert!(outputs.iter().any(|output| matches!(output, Output::Diverged { .. })));
     assert_eq!(

@@ -96,7 +96,9 @@ impl Replica {
             Phase::PreCommit => Phase::Commit,
             _ => return,
         };
+        let invalid = |state: &BodyState| matches!(state, BodyState::Invalid(_));
         if data.round == self.round.number
+            && !self.bodies.get(&data.block).is_some_and(|body| invalid(&body.state))
             && let Some(vote) = self.sign(data.round, next, data.block, fx)
         {
             self.cast(vote, fx);

@@ -35,6 +35,7 @@ mod vote;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use pocket_types::codec;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
@@ -181,26 +182,30 @@ impl Replica {
         Ok(())
     }
 
-    /// Keeps a message for the next height.
+    /// Keeps a message for the next height, if it comes from one of its validators and is no larger
+    /// than an honest one.
     fn defer(&mut self, from: PublicKey, message: Message, fx: &mut Fx) {
         let next = self.tip.next_validators();
-        let leads = |round: Round| {
-            let leaders = self.schedule.leaders(next);
-            let leader = leaders.leader(self.height().next(), round);
-            next.member(leader).is_some_and(|member| member.public_key == from)
-        };
-        let kind = match &message {
-            Message::NewRound(_) => 0,
-            Message::Proposal(p)
-                if p.vote.data.round < Round(EARLY_ROUNDS) && leads(p.vote.data.round) =>
-            {
-                1
-            }
-            Message::Certificate(certificate) => 2 + certificate.data.phase as u8,
+        let certificates = 4_096 + 2 * 72 * next.len();
+        let (kind, max) = match &message {
+            Message::NewRound(_) => (0, certificates),
+            Message::Proposal(_) => (1, certificates + self.config.max_block_bytes),
+            Message::Certificate(certificate) => (2 + certificate.data.phase as u8, certificates),
             _ => return fx.emit(Output::Dropped { peer: from, what: "early message" }),
         };
-        if next.position(&from).is_none() {
+        let Some(position) = next.position(&from) else {
             return fx.emit(Output::Dropped { peer: from, what: "early message of a stranger" });
+        };
+        if let Message::Proposal(proposal) = &message {
+            let leaders = self.schedule.leaders(next);
+            let round = proposal.vote.data.round;
+            let leads = leaders.leader(self.height().next(), round) == position;
+            if !leads || round >= Round(EARLY_ROUNDS) {
+                return fx.emit(Output::Dropped { peer: from, what: "early proposal" });
+            }
+        }
+        if codec::encoded_len(&message) > max {
+            return fx.emit(Output::Dropped { peer: from, what: "early message of great size" });
         }
         self.ahead.0.insert((from, kind), message);
     }

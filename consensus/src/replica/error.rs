@@ -207,7 +207,7 @@ pub enum Refusal {
         /// The parent's.
         parent: Timestamp,
     },
-    /// The header's time is too far ahead of our clock.
+    /// The header's time is too far ahead of our clock; if everybody's is, our clock is slow.
     #[error("time {got} lies beyond {latest}")]
     TimeAhead {
         /// The header's time.
