@@ -18,7 +18,9 @@ use pocket_types::state::Collection;
 use pocket_types::transaction::Transaction;
 use pocket_types::validator::ValidatorSet;
 use pocket_utility::genesis::Genesis;
-use pocket_utility::ledger::{BlockContext, BlockLimits, BlockOutcome, Event, Refusal, build_block, execute_block};
+use pocket_utility::ledger::{
+    BlockContext, BlockLimits, BlockOutcome, Event, Refusal, build_block, execute_block,
+};
 use pocket_utility::state::{ONLY, VALIDATORS};
 
 use crate::store::RedbStore;
@@ -54,7 +56,8 @@ impl Chain {
     pub(crate) fn open(directory: &Path, genesis: &Genesis) -> Result<Self> {
         let built = genesis.build().context("the genesis is not valid")?;
         let path = directory.join("chain.redb");
-        let store = RedbStore::open(&path).with_context(|| format!("database {}", path.display()))?;
+        let store =
+            RedbStore::open(&path).with_context(|| format!("database {}", path.display()))?;
         let begin = pocket_persistence::database::Genesis {
             chain: built.chain,
             changes: built.changes,
@@ -75,7 +78,8 @@ impl Chain {
     }
 
     fn stored_tip(&self, height: Height) -> Result<Tip> {
-        let [decided_by, validators] = [height, height.next()].map(|height| self.validators(height));
+        let [decided_by, validators] =
+            [height, height.next()].map(|height| self.validators(height));
         let next = self.validators(height.next().next())?;
         Ok(Tip::stored(&self.database.finality(height)?, decided_by?, validators?, next)?)
     }
@@ -158,7 +162,10 @@ impl Chain {
         let change = match self.check(&block)? {
             Verdict::Valid { change } => change,
             Verdict::Invalid(reason) => {
-                bail!("block {} is decided but does not execute here: {reason}", block.header.height)
+                bail!(
+                    "block {} is decided but does not execute here: {reason}",
+                    block.header.height
+                )
             }
         };
         let tip = self.tip.after(&proof, change.clone())?;

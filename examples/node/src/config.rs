@@ -131,8 +131,7 @@ impl NodeConfig {
 
 /// Reads a JSON file; errors name the file.
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     match serde_json::from_str(&text) {
         Ok(value) => Ok(value),
         Err(error) => bail!("{} is not valid: {error}", path.display()),

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::str::FromStr;
-use std::thread::JoinHandle;
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -16,15 +17,17 @@ use pocket_types::finality::TrustedTip;
 use pocket_types::id::{BlockId, RelayChain};
 use pocket_types::number::{Height, Timestamp};
 use serde_json::json;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::config::{Keys, NodeConfig, PeerConfig, write_json};
+use crate::genesis;
 use crate::node::{self, Status};
 use crate::report::Summary;
 use crate::rpc::Client;
 use crate::workload::Workload;
-use crate::genesis;
 
 /// The actors of a devnet.
 pub(crate) const NODES: [&str; 9] = [
@@ -96,7 +99,8 @@ impl FromStr for Kill {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (number, unit) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| format!("{text:?} is not a duration"))?;
     let milliseconds = match unit {
         "ms" => number,
@@ -148,8 +152,14 @@ struct Node {
 }
 
 enum Running {
-    Thread { thread: JoinHandle<Result<()>>, stop: watch::Sender<bool> },
-    Process(Child),
+    Thread { thread: thread::JoinHandle<Result<()>>, stop: watch::Sender<bool> },
+    Process(Box<Process>),
+}
+
+struct Process {
+    child: Child,
+    /// Yields the last line that it wrote, once it has ended: why, if it gave up.
+    last_words: JoinHandle<String>,
 }
 
 impl Devnet {
@@ -190,7 +200,10 @@ impl Devnet {
                 block_time: u64::try_from(options.block_time.as_millis())?,
                 peers: peers.clone(),
                 relay_chains: serves.then(|| (chain, url.clone())).into_iter().collect(),
-                gateway_for: gateway.then(|| Keys::devnet("application-1").address()).into_iter().collect(),
+                gateway_for: gateway
+                    .then(|| Keys::devnet("application-1").address())
+                    .into_iter()
+                    .collect(),
             };
             let node_directory = directory.join(name);
             config.save(&node_directory)?;
@@ -236,7 +249,7 @@ impl Devnet {
         let (mut best, mut progressed) = (0, Instant::now());
         loop {
             tokio::time::sleep(POLL).await;
-            self.revive(bar, best)?;
+            self.revive(bar, best).await?;
             let statuses = self.statuses().await?;
             let tip = statuses.values().map(|status| status.height).max().unwrap_or(best);
             if tip > best {
@@ -271,7 +284,9 @@ impl Devnet {
                 return Ok(());
             }
             ensure!(
-                progressed.elapsed() < STALL_TIMEOUT || target.is_some_and(|t| best >= t && progressed.elapsed() < 2 * STALL_TIMEOUT),
+                progressed.elapsed() < STALL_TIMEOUT
+                    || target
+                        .is_some_and(|t| best >= t && progressed.elapsed() < 2 * STALL_TIMEOUT),
                 "no new block for {} seconds after height {best}; the nodes' logs are in {}",
                 progressed.elapsed().as_secs(),
                 self.directory.display(),
@@ -286,21 +301,24 @@ impl Devnet {
             let log = File::options().create(true).append(true).open(&log_path);
             let log = log.with_context(|| format!("opening {}", log_path.display()))?;
             let program = std::env::current_exe().context("finding this program")?;
-            let child = Command::new(program)
+            let mut child = Command::new(program)
                 .arg("run")
                 .arg(&directory)
                 .arg("--stop-with-stdin")
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
-                .stderr(log)
+                .stderr(Stdio::piped())
                 .kill_on_drop(true)
                 .process_group(0)
                 .spawn()
                 .with_context(|| format!("starting {name}"))?;
+            let stderr = child.stderr.take().context("the child's stderr was just asked for")?;
+            let last_words = tokio::spawn(keep_log(stderr, log));
+            let child = Box::new(Process { child, last_words });
             Running::Process(child)
         } else {
             let (stop, stopped) = watch::channel(false);
-            let thread = std::thread::Builder::new()
+            let thread = thread::Builder::new()
                 .name(name.to_owned())
                 .spawn(move || node::run_until(&directory, stopped))
                 .with_context(|| format!("starting {name}"))?;
@@ -313,19 +331,23 @@ impl Devnet {
     }
 
     /// Starts again what died by a signal, reports what gave up with an error.
-    fn revive(&mut self, bar: &ProgressBar, height: u64) -> Result<()> {
+    async fn revive(&mut self, bar: &ProgressBar, height: u64) -> Result<()> {
         let mut dead = Vec::new();
         for (name, node) in &mut self.nodes {
             match &mut node.running {
-                Some(Running::Process(child)) => {
-                    let Some(status) = child.try_wait()? else { continue };
-                    ensure!(status.code().is_none(), "{name}: {}", last_line(&self.directory, name));
+                Some(Running::Process(process)) => {
+                    let Some(status) = process.child.try_wait()? else { continue };
+                    if status.code().is_some() {
+                        bail!("{name}: {}", process.last_words().await);
+                    }
                     say(bar, format!("{name} died ({status}) at height {height}"));
                     node.running = None;
                     dead.push(name.clone());
                 }
                 Some(Running::Thread { thread, .. }) if thread.is_finished() => {
-                    let Some(Running::Thread { thread, .. }) = node.running.take() else { continue };
+                    let Some(Running::Thread { thread, .. }) = node.running.take() else {
+                        continue;
+                    };
                     match thread.join() {
                         Ok(Ok(())) => bail!("{name} stopped"),
                         Ok(Err(error)) => return Err(error.context(name.clone())),
@@ -349,8 +371,8 @@ impl Devnet {
 
     async fn kill(&mut self, name: &str, height: u64, bar: &ProgressBar) -> Result<()> {
         let Some(node) = self.nodes.get_mut(name) else { return Ok(()) };
-        if let Some(Running::Process(child)) = &mut node.running {
-            child.kill().await.with_context(|| format!("killing {name}"))?;
+        if let Some(Running::Process(process)) = &mut node.running {
+            process.child.kill().await.with_context(|| format!("killing {name}"))?;
             node.running = None;
             node.restart_at = Some(height + BLOCKS_DOWN);
             say(bar, format!("{name} killed with SIGKILL at height {height}"));
@@ -363,12 +385,13 @@ impl Devnet {
         let started = Instant::now();
         let bar = ProgressBar::hidden();
         loop {
-            self.check_started(&bar)?;
+            self.check_started(&bar).await?;
             let statuses = self.statuses().await?;
             if statuses.len() == NODES.len() {
                 return Ok(statuses.values().map(|status| status.height).max().unwrap_or(0));
             }
-            let missing: Vec<_> = NODES.iter().filter(|name| !statuses.contains_key(**name)).collect();
+            let missing: Vec<_> =
+                NODES.iter().filter(|name| !statuses.contains_key(**name)).collect();
             ensure!(
                 started.elapsed() < START_TIMEOUT,
                 "{missing:?} did not answer within {} seconds; see {}/*/node.log",
@@ -380,15 +403,15 @@ impl Devnet {
     }
 
     /// While starting, a node that ends is an error, whatever ended it.
-    fn check_started(&mut self, bar: &ProgressBar) -> Result<()> {
+    async fn check_started(&mut self, bar: &ProgressBar) -> Result<()> {
         for (name, node) in &mut self.nodes {
-            if let Some(Running::Process(child)) = &mut node.running
-                && child.try_wait()?.is_some()
+            if let Some(Running::Process(process)) = &mut node.running
+                && process.child.try_wait()?.is_some()
             {
-                bail!("{name}: {}", last_line(&self.directory, name));
+                bail!("{name}: {}", process.last_words().await);
             }
         }
-        self.revive(bar, 0)
+        self.revive(bar, 0).await
     }
 
     /// What the nodes say of themselves; those that don't answer are left out.
@@ -417,7 +440,8 @@ impl Devnet {
     ) -> Result<()> {
         let clients: BTreeMap<_, _> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone())).collect();
-        let restarts = self.nodes.iter().map(|(name, node)| (name.clone(), node.restarts)).collect();
+        let restarts =
+            self.nodes.iter().map(|(name, node)| (name.clone(), node.restarts)).collect();
         let summary = Summary::collect(&clients, &restarts, first, work).await?;
         println!("{}", summary.table());
         if options.data_dir.is_some() {
@@ -433,7 +457,7 @@ impl Devnet {
         for node in self.nodes.values_mut() {
             match &mut node.running {
                 Some(Running::Thread { stop, .. }) => drop(stop.send(true)),
-                Some(Running::Process(child)) => drop(child.stdin.take()),
+                Some(Running::Process(process)) => drop(process.child.stdin.take()),
                 None => {}
             }
         }
@@ -442,9 +466,10 @@ impl Devnet {
                 Some(Running::Thread { thread, .. }) => {
                     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
                 }
-                Some(Running::Process(mut child)) => {
-                    let _ = tokio::time::timeout(Duration::from_secs(5), child.wait()).await;
-                    let _ = child.kill().await;
+                Some(Running::Process(mut process)) => {
+                    let wait = process.child.wait();
+                    let _ = tokio::time::timeout(Duration::from_secs(5), wait).await;
+                    let _ = process.child.kill().await;
                 }
                 None => {}
             }
@@ -487,7 +512,8 @@ fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
     let wanted: Vec<u16> = match base {
         Some(base) => {
             let last = base.checked_add(u16::try_from(count)? - 1);
-            let last = last.with_context(|| format!("--port-base {base} leaves no room for {count} ports"))?;
+            let last = last
+                .with_context(|| format!("--port-base {base} leaves no room for {count} ports"))?;
             (base..=last).collect()
         }
         None => earlier_ports(directory).unwrap_or_else(|| vec![0; count]),
@@ -515,10 +541,28 @@ fn say(bar: &ProgressBar, line: impl std::fmt::Display) {
     bar.suspend(|| eprintln!("{line}"));
 }
 
-fn last_line(directory: &Path, name: &str) -> String {
-    let log = fs::read_to_string(directory.join(name).join("node.log")).unwrap_or_default();
-    let line = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("stopped silently");
-    line.trim_start_matches("error: ").to_owned()
+impl Process {
+    /// Why a process that has ended gave up.
+    async fn last_words(&mut self) -> String {
+        let words = tokio::time::timeout(Duration::from_secs(1), &mut self.last_words).await;
+        let line = words.ok().and_then(Result::ok).unwrap_or_default();
+        match line.trim_start_matches("error: ") {
+            "" => "stopped silently".to_owned(),
+            words => words.to_owned(),
+        }
+    }
+}
+
+/// Copies what a node writes to its log and yields the last line: where the disk is full, the log
+/// is the first thing that can't be written.
+async fn keep_log(stderr: ChildStderr, mut log: File) -> String {
+    let mut lines = BufReader::new(stderr).lines();
+    let mut last = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let _ = writeln!(log, "{line}");
+        last = line;
+    }
+    last
 }
 
 fn progress_bar(target: u64, first: u64) -> ProgressBar {

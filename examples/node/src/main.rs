@@ -21,7 +21,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(version, about = "A node, and a devnet of nodes, of Pocket Network v1", max_term_width = 100)]
+#[command(
+    version,
+    about = "A node, and a devnet of nodes, of Pocket Network v1",
+    max_term_width = 100
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

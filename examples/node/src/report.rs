@@ -236,7 +236,9 @@ impl Summary {
             transactions: Transactions {
                 sent: work.transactions_sent,
                 refused: work.transactions_refused,
-                in_blocks: count(blocks.iter().flat_map(|b| &b.transactions).map(|t| t.kind.clone())),
+                in_blocks: count(
+                    blocks.iter().flat_map(|b| &b.transactions).map(|t| t.kind.clone()),
+                ),
             },
             relays: Relays {
                 sent: work.relays_sent,
@@ -256,7 +258,11 @@ impl Summary {
 
     /// Fails when the network did not keep its promises.
     pub(crate) fn check(&self) -> Result<()> {
-        ensure!(self.state_roots_equal, "the nodes disagree on the state at {}", self.heights.after);
+        ensure!(
+            self.state_roots_equal,
+            "the nodes disagree on the state at {}",
+            self.heights.after
+        );
         ensure!(self.supply.conserved, "the supply was not conserved");
         // Sessions of five blocks, claims settled and stakes returned within eight more.
         if self.heights.after - self.heights.before >= 20 {
@@ -291,7 +297,11 @@ impl Summary {
                     "{} answered of {} sent; {rejected} rejected by servicers{}",
                     self.relays.answered,
                     self.relays.sent,
-                    if reasons.is_empty() { String::new() } else { format!(": {}", reasons.join(", ")) },
+                    if reasons.is_empty() {
+                        String::new()
+                    } else {
+                        format!(": {}", reasons.join(", "))
+                    },
                 ),
             ),
             (
@@ -320,7 +330,8 @@ impl Summary {
         }
         right(&mut rewards, 1);
         text.push(rewards.to_string());
-        let mut nodes = table(&["node", "height", "peers", "restarts", &format!("state root at {after}")]);
+        let mut nodes =
+            table(&["node", "height", "peers", "restarts", &format!("state root at {after}")]);
         for node in &self.nodes {
             nodes.add_row([
                 node.name.clone(),

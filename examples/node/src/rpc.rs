@@ -136,7 +136,8 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(url: String) -> Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(10)).no_proxy().build()?;
         Ok(Self { http, url })
     }
 

@@ -199,10 +199,17 @@ async fn intrude(node: Client, clients: Clients, stopped: watch::Receiver<bool>)
             if !session.servicers.contains(&servicer) {
                 continue;
             }
-            let payload = Bytes::new(br#"{"jsonrpc":"2.0","id":1,"method":"pocket_height"}"#.to_vec())?;
+            let payload =
+                Bytes::new(br#"{"jsonrpc":"2.0","id":1,"method":"pocket_height"}"#.to_vec())?;
             let key = stranger.identity();
-            let request =
-                RelayRequest::sign(session.header, servicer, 1, PayloadKind::JsonRpc, payload, &key);
+            let request = RelayRequest::sign(
+                session.header,
+                servicer,
+                1,
+                PayloadKind::JsonRpc,
+                payload,
+                &key,
+            );
             let bytes = hex::encode(codec::encode(&request));
             // The servicer counts the refusal; the report shows it.
             let _ = client.call::<Value>("pocket_relay", json!({ "hex": bytes })).await;
@@ -217,4 +224,3 @@ struct Session {
     header: SessionHeader,
     servicers: Vec<Address>,
 }
-

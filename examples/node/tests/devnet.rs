@@ -35,7 +35,16 @@ fn a_chain_is_continued_and_refused_once_it_is_damaged() {
     let json = directory.path().join("report.json");
     let (data_text, json_text) = (data.to_str().unwrap(), json.to_str().unwrap());
     let run = |blocks| {
-        devnet(&["--blocks", blocks, "--block-time", "300ms", "--data-dir", data_text, "--json", json_text])
+        devnet(&[
+            "--blocks",
+            blocks,
+            "--block-time",
+            "300ms",
+            "--data-dir",
+            data_text,
+            "--json",
+            json_text,
+        ])
     };
 
     let first = run("4");
@@ -72,9 +81,17 @@ fn a_killed_node_comes_back_and_catches_up() {
     let directory = tempfile::tempdir().unwrap();
     let json = directory.path().join("report.json");
     let output = devnet(&[
-        "--blocks", "8", "--block-time", "300ms", "--processes",
-        "--kill", "validator-2@2", "--kill", "servicer-1@3",
-        "--json", json.to_str().unwrap(),
+        "--blocks",
+        "8",
+        "--block-time",
+        "300ms",
+        "--processes",
+        "--kill",
+        "validator-2@2",
+        "--kill",
+        "servicer-1@3",
+        "--json",
+        json.to_str().unwrap(),
     ]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report = report(&json);

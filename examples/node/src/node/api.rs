@@ -65,7 +65,9 @@ impl Node {
             "pocket_validators" => {
                 let height = read::<AtHeight>(params)?.height;
                 if height > self.height().next().next() {
-                    return Err(RpcError::refused("the validators of that height are not known yet"));
+                    return Err(RpcError::refused(
+                        "the validators of that height are not known yet",
+                    ));
                 }
                 encoded(&self.chain.validators(height).map_err(RpcError::refused)?)
             }
@@ -121,7 +123,8 @@ impl Node {
     }
 
     fn transaction(&self, id: Hash) -> Answer {
-        let found = self.chain.database.transaction(TransactionId(id)).map_err(RpcError::refused)?;
+        let found =
+            self.chain.database.transaction(TransactionId(id)).map_err(RpcError::refused)?;
         let Some(found) = found else { return Ok(Value::Null) };
         Ok(json!({
             "height": found.height,
@@ -192,7 +195,8 @@ impl Node {
         let database = &self.chain.database;
         let state = database.state_at(session.start).map_err(RpcError::refused)?;
         let randomness = self.beacon(session.start)?;
-        let keys = SessionProof::keys(&session, seat, randomness, &state).map_err(RpcError::refused)?;
+        let keys =
+            SessionProof::keys(&session, seat, randomness, &state).map_err(RpcError::refused)?;
         let values = keys.iter().map(|key| state.prove(SESSIONS, key));
         let values = values.collect::<Result<_, _>>().map_err(RpcError::internal)?;
         let values = List::new(values).map_err(RpcError::internal)?;

@@ -13,6 +13,7 @@ mod relays;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -265,7 +266,8 @@ impl Node {
     fn log(&self, line: fmt::Arguments<'_>) {
         // In a devnet of threads nobody reads this; each process of `--processes` has its own file.
         if std::thread::current().name() == Some("main") {
-            eprintln!("{} {}: {line}", self.chain.tip().height(), self.config.name);
+            let mut stderr = std::io::stderr();
+            let _ = writeln!(stderr, "{} {}: {line}", self.height(), self.config.name);
         }
     }
 }

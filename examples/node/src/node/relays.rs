@@ -129,10 +129,8 @@ impl Serving {
     fn restore(config: &NodeConfig, keys: &Keys, chain: &Chain) -> Result<Self> {
         let served = config.relay_chains.keys().copied().collect();
         let zone = genesis::ZONE.parse()?;
-        let mut servicer = Servicer::new(
-            ServicerConfig::new(keys.public_key(), served, zone),
-            StandardPayloads::default(),
-        );
+        let mut servicer =
+            Servicer::new(ServicerConfig::new(keys.public_key(), served, zone), StandardPayloads);
         let state = chain.state()?;
         let mut range = KeyRange::all();
         loop {
@@ -252,7 +250,8 @@ impl Node {
     fn reply(&self, to: ReplyTo, answer: Result<RelayResponse, String>) {
         match to {
             ReplyTo::Client(reply) => {
-                let answer = answer.map(|response| Value::String(hex::encode(codec::encode(&response))));
+                let answer =
+                    answer.map(|response| Value::String(hex::encode(codec::encode(&response))));
                 let _ = reply.send(answer.map_err(RpcError::refused));
             }
             ReplyTo::Peer(peer, id) => {
@@ -340,7 +339,8 @@ impl Node {
             Ok(session) => {
                 let turn = usize::try_from(id.0).unwrap_or_default();
                 if let Some(peer) = self.servicer_of(&session, turn) {
-                    let request = self.sign_relay(&session.header, Address::of(&peer), &waiting.relay)?;
+                    let request =
+                        self.sign_relay(&session.header, Address::of(&peer), &waiting.relay)?;
                     let head = request.proof.head.clone();
                     let body = Bytes::new(codec::encode(&request))?;
                     let request = Request { id, kind: RequestKind::Relay, body };
