@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use pocket_types::codec;
-use pocket_types::id::Address;
+use pocket_types::id::{Address, TransactionId};
 use pocket_types::key::{KeyError, PublicKey, VerifyingKey};
 use pocket_types::number::Height;
 use pocket_types::signature;
@@ -64,18 +64,23 @@ impl<S: StateRead> Ledger<S> {
         transaction: &Transaction,
         signatures: Signatures,
     ) -> Result<(), DeliverError> {
-        self.check_envelope(transaction)?;
+        let id = transaction.id();
+        self.check_envelope(transaction, &id)?;
         if signatures == Signatures::Check {
             transaction.verify().map_err(Refusal::Signature)?;
         }
         self.check_message(&transaction.body.message)?;
         self.charge_fee(transaction)?;
-        self.mark_included(transaction)?;
+        self.mark_included(id, transaction.body.expiry)?;
         self.dispatch(transaction)
     }
 
     /// Size, network, lifetime, replay.
-    fn check_envelope(&self, transaction: &Transaction) -> Result<(), DeliverError> {
+    fn check_envelope(
+        &self,
+        transaction: &Transaction,
+        id: &TransactionId,
+    ) -> Result<(), DeliverError> {
         let body = &transaction.body;
         let (got, max) = (codec::encoded_len(transaction), self.params.transaction_max_bytes);
         if got as u64 > max {
@@ -93,7 +98,7 @@ impl<S: StateRead> Ledger<S> {
         if expiry > max {
             return Err(Refusal::ExpiresTooLate { expiry, max }.into());
         }
-        if self.store.bytes(TRANSACTIONS, &codec::encode(&transaction.id()))?.is_some() {
+        if self.store.bytes(TRANSACTIONS, &codec::encode(id))?.is_some() {
             return Err(Refusal::AlreadyIncluded.into());
         }
         Ok(())
@@ -118,11 +123,9 @@ impl<S: StateRead> Ledger<S> {
         self.account_to_pool(&transaction.sender(), Pool::FeeCollector, got)
     }
 
-    fn mark_included(&mut self, transaction: &Transaction) -> Result<(), DeliverError> {
-        let id = transaction.id();
+    fn mark_included(&mut self, id: TransactionId, expiry: Height) -> Result<(), DeliverError> {
         self.store.put(TRANSACTIONS, codec::encode(&id), &());
-        self.store.push(Queue::Transactions, transaction.body.expiry.next(), &id)?;
-        Ok(())
+        Ok(self.store.push(Queue::Transactions, expiry.next(), &id)?)
     }
 
     fn dispatch(&mut self, transaction: &Transaction) -> Result<(), DeliverError> {
