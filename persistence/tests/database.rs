@@ -507,6 +507,10 @@ fn what_is_kept_of_the_present_follows_the_state_and_not_the_past() {
         assert_eq!(value, Ok(Some((1000 + height).to_string().into_bytes())));
     }
     assert_eq!(reopen(&store).verify(), Ok(()));
+
+    database.prune(Height(540)).unwrap();
+    let pruned = DatabaseError::Pruned { height: Height(539), floor: Height(540) };
+    assert_eq!(database.state_at(Height(539)), Err(pruned), "though it was in memory");
 }
 
 fn first_root(changes: &StateChanges) -> Hash {
