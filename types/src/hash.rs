@@ -140,19 +140,29 @@ impl Hasher {
 
     /// An endless stream of pseudo-random 64-bit words keyed by everything fed so far.
     pub fn words(self) -> Words {
-        Words(self.0.finalize_xof())
+        Words { stream: self.0.finalize_xof(), block: [0; 64], used: 64 }
     }
 }
 
 /// Pseudo-random words from a hash, for unbiased draws that everyone can repeat.
-pub struct Words(blake3::OutputReader);
+pub struct Words {
+    stream: blake3::OutputReader,
+    /// One output block of blake3: reading less than that would compute it again for each word.
+    block: [u8; 64],
+    used: usize,
+}
 
 impl Words {
     /// The next word.
     pub fn next_word(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
+        if self.used == self.block.len() {
+            self.stream.fill(&mut self.block);
+            self.used = 0;
+        }
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.block[self.used..self.used + 8]);
+        self.used += 8;
+        u64::from_le_bytes(word)
     }
 
     /// An unbiased number below `bound` (Lemire's multiply with rejection, arXiv 1805.10941).

@@ -14,7 +14,7 @@ use pocket_types::codec::{self, List};
 use pocket_types::finality::FinalityProof;
 use pocket_types::id::{BlockId, ChainId, TransactionId};
 use pocket_types::number::Height;
-use pocket_types::state::Collection;
+use pocket_types::state::{Collection, StateError, StateRead};
 use pocket_types::transaction::Transaction;
 use pocket_types::validator::ValidatorSet;
 use pocket_utility::genesis::Genesis;
@@ -96,6 +96,11 @@ impl Chain {
     /// The state after the last decided block.
     pub(crate) fn state(&self) -> Result<State> {
         Ok(self.database.state(self.tip.block())?)
+    }
+
+    /// The state after a decided block, read value by value: cheap at any height.
+    pub(crate) const fn at(&self, height: Height) -> PastState<'_> {
+        PastState { database: &self.database, height }
     }
 
     /// The validator set that decides a height: the state two heights before holds it.
@@ -206,6 +211,22 @@ impl Chain {
         let events = receipts.chain(outcome.events).collect();
         self.executed.push_back((id, Executed { events, change: change.clone() }));
         Ok(change)
+    }
+}
+
+/// The state after a decided block.
+pub(crate) struct PastState<'a> {
+    database: &'a Database<RedbStore>,
+    height: Height,
+}
+
+impl StateRead for PastState<'_> {
+    fn get(&self, collection: Collection, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        self.database.value_at(collection, key, self.height).map_err(|error| StateError {
+            collection,
+            key: key.to_vec(),
+            reason: error.to_string(),
+        })
     }
 }
 

@@ -33,6 +33,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::gossip::News;
+use super::servicer::Serving;
 use super::{Node, Status};
 use crate::report::{BlockView, EventView, SupplyView, TransactionView};
 use crate::rpc::{Call, RpcError};
@@ -99,8 +100,8 @@ impl Node {
             validator: tip.validators().position(&self.public_key).is_some(),
             peers: self.links.peers(),
             mempool: self.mempool.len(),
-            relays_served: self.relays.served(),
-            relays_rejected: self.relays.rejected(),
+            relays_served: self.serving.as_ref().map_or(0, Serving::served),
+            relays_rejected: self.serving.as_ref().map(Serving::rejected).unwrap_or_default(),
         })
     }
 
@@ -145,15 +146,13 @@ impl Node {
 
     fn balance(&self, asked: Balance) -> Answer {
         let height = asked.height.unwrap_or_else(|| self.height());
-        let state = self.chain.database.state_at(height).map_err(RpcError::refused)?;
-        let balance = query::balance(&state, &asked.address);
-        to_json(balance.map_err(RpcError::internal)?)
+        let balance = query::balance(&self.chain.at(height), &asked.address);
+        to_json(balance.map_err(RpcError::refused)?)
     }
 
     fn supply(&self, height: Option<Height>) -> Answer {
         let height = height.unwrap_or_else(|| self.height());
-        let state = self.chain.database.state_at(height).map_err(RpcError::refused)?;
-        let supply = query::supply(&state).map_err(RpcError::internal)?;
+        let supply = query::supply(&self.chain.at(height)).map_err(RpcError::refused)?;
         to_json(SupplyView { total: supply.total, minted: supply.minted, burned: supply.burned })
     }
 

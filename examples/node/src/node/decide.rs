@@ -9,6 +9,7 @@ use pocket_consensus::{
     Config, Identity, Input, Message, Output, Record, Replica, ReplicaError, Sync, Verdict,
 };
 use pocket_p2p::message::MessageClass;
+use pocket_persistence::database::DatabaseError;
 use pocket_types::block::{Block, MAX_TRANSACTIONS};
 use pocket_types::codec;
 use pocket_types::finality::FinalityProof;
@@ -211,6 +212,11 @@ impl Node {
         self.follow(sync::Input::Announced { peer: from, height })
     }
 
+    /// A peer is gone: others must be asked.
+    pub(super) fn gone(&mut self, peer: PublicKey) -> Result<()> {
+        self.follow(sync::Input::Gone { peer })
+    }
+
     /// Tells a peer how far we are.
     pub(super) fn announce(&mut self, peer: PublicKey) -> Result<()> {
         let status = SyncMessage::Status { height: self.height() };
@@ -257,8 +263,13 @@ impl Node {
                 return Ok(None);
             }
             let database = &self.chain.database;
-            let (block, proof) = (database.block(height)?, database.finality(height)?);
-            Ok(Some(DecidedBlock { block, proof }))
+            let read = database.block(height).and_then(|b| Ok((b, database.finality(height)?)));
+            match read {
+                Ok((block, proof)) => Ok(Some(DecidedBlock { block, proof })),
+                // Others still have it.
+                Err(DatabaseError::Pruned { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
         })?;
         let body = Arc::new(codec::encode(&SyncMessage::Range(range)));
         self.links.send(&to, MessageClass::Sync, body);

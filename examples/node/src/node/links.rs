@@ -72,17 +72,21 @@ impl Links {
         frames.is_some_and(|frames| frames.try_send(Outgoing { class, body }).is_ok())
     }
 
-    fn close(&mut self, name: ConnectionId) {
+    /// Ends a connection; yields the peer that is gone with it.
+    fn close(&mut self, name: ConnectionId) -> Option<PublicKey> {
         if let Some(connection) = self.connections.remove(&name) {
             connection.task.abort();
         }
-        self.admitted.retain(|_, admitted| *admitted != name);
+        let gone = self.admitted.iter().find(|(_, admitted)| **admitted == name);
+        let gone = gone.map(|(peer, _)| *peer)?;
+        self.admitted.remove(&gone);
+        Some(gone)
     }
 
     fn abandon_dial(&mut self, peer: PublicKey) {
         let dialled = |(_, connection): &(_, &Connection)| connection.dialling == Some(peer);
         if let Some((&name, _)) = self.connections.iter().find(dialled) {
-            self.close(name);
+            let _ = self.close(name);
         }
     }
 
@@ -129,7 +133,7 @@ impl Node {
             }
             LinkEvent::Closed { connection, dialled, established, reason } => {
                 if self.links.connections.contains_key(&connection) {
-                    self.links.close(connection);
+                    self.forget(connection)?;
                     match dialled {
                         Some(peer) if !established => self.steer(Input::DialFailed { peer })?,
                         _ => self.steer(Input::Disconnected { connection })?,
@@ -147,6 +151,13 @@ impl Node {
     pub(super) fn misbehaved(&mut self, peer: PublicKey, penalty: u32, reason: &str) -> Result<()> {
         self.log(format_args!("{} misbehaved: {reason}", self.config.peer_name(&peer)));
         self.steer(Input::Misbehaved { peer, penalty })
+    }
+
+    /// Ends a connection and drops what was kept for its peer.
+    fn forget(&mut self, connection: ConnectionId) -> Result<()> {
+        let Some(peer) = self.links.close(connection) else { return Ok(()) };
+        self.limits.forget(&peer);
+        self.gone(peer)
     }
 
     pub(super) fn tick_links(&mut self) -> Result<()> {
@@ -169,7 +180,7 @@ impl Node {
                     self.links.admitted.insert(peer, connection);
                     self.connected(peer)?;
                 }
-                Output::Close { connection, .. } => self.links.close(connection),
+                Output::Close { connection, .. } => self.forget(connection)?,
                 Output::Banned { peer, until } => {
                     let name = self.config.peer_name(&peer);
                     self.log(format_args!("{name} is banned until {until}"));

@@ -7,9 +7,10 @@
 
 mod api;
 mod decide;
+mod gateway;
 mod gossip;
 mod links;
-mod relays;
+mod servicer;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,12 +38,15 @@ use crate::config::{Keys, NodeConfig, read_json};
 use crate::network::{LinkEvent, Network};
 use crate::rpc::{self, Call, GatewayRelay};
 use decide::Deciding;
+use gateway::Gateway;
 use gossip::Gossip;
 use links::Links;
-use relays::{RelayDone, Relays};
+use servicer::{RelayDone, Serving};
 
 /// Events that wait for the node; beyond them, peers and clients wait.
 const QUEUED_EVENTS: usize = 1024;
+/// Relays that a servicer executes, or a gateway waits for, at once.
+const MAX_RELAYS_UNDER_WAY: usize = 1_000;
 /// Points for a message that no honest peer sends.
 const PENALTY: u32 = 25;
 
@@ -139,7 +143,8 @@ pub(crate) struct Node {
     gossip: Gossip,
     links: Links,
     limits: RateLimiter,
-    relays: Relays,
+    serving: Option<Serving>,
+    gateway: Gateway,
 }
 
 impl Node {
@@ -160,7 +165,8 @@ impl Node {
             gossip: Gossip::new(&config, public_key)?,
             links: Links::new(network, public_key)?,
             limits: RateLimiter::new(RateConfig::default()),
-            relays: Relays::open(&config, keys, &chain, events)?,
+            serving: Serving::open(&config, keys, &chain, events)?,
+            gateway: Gateway::new(&config, keys),
             mempool: Mempool::new(MempoolConfig::default()),
             address: keys.address(),
             public_key,
@@ -235,8 +241,8 @@ impl Node {
         if due(self.gossip.next_deadline()) {
             self.tick_gossip()?;
         }
-        if due(self.relays.next_deadline()) {
-            self.tick_relays()?;
+        if due(self.gateway.next_deadline()) {
+            self.tick_gateway()?;
         }
         self.tick_deciding()
     }
@@ -245,7 +251,7 @@ impl Node {
         let deadlines = [
             self.links.next_deadline(),
             self.gossip.next_deadline(),
-            self.relays.next_deadline(),
+            self.gateway.next_deadline(),
             self.deciding.next_deadline(),
         ];
         let idle = self.now().after(pocket_types::number::Duration::seconds(1));
