@@ -107,11 +107,12 @@ fn only_those_who_voted_then_can_offend() {
 
 #[test]
 fn a_leaving_validator_stays_punishable_until_its_last_vote_is_too_old() {
-    let mut net = Network::devnet();
+    // Unstaking takes 5 blocks, but evidence is taken for 10.
+    let mut net = Network::new(&genesis_with(&[("validator_max_evidence_age_in_blocks", 10)]));
     net.advance_to(2);
-    // Leaves at 3, votes until 4; evidence of that is taken until 8, when the stake is due.
+    // Leaves at 3, votes until 4; evidence of that is taken until 14, when the stake is paid.
     net.run("val4", Message::Unstake { kind: ActorKind::Validator, actor: address("val4") });
-    net.advance_to(7);
+    net.advance_to(13);
     let evidence = double_sign(&net, "val4", 4, Phase::Prepare);
     let before = net.balance("val4").0;
     assert_eq!(punish(&mut net, evidence), Ok(()));
