@@ -74,9 +74,9 @@ struct Node<P: Process> {
     /// Counts lives, so that what a crash took away is recognized when it comes up.
     life: u64,
     skew: i64,
+    /// What is being stored. Each write follows every earlier one: whichever completes, it is the
+    /// first of these.
     unstored: VecDeque<Unstored<Record<P>>>,
-    /// When the last store that is under way will be done.
-    storing_until: Timestamp,
     stores: u64,
     disk_failed: bool,
     tick_at: Option<Timestamp>,
@@ -225,7 +225,6 @@ impl<P: Process> Simulation<P> {
         self.counters.crashes += 1;
         self.counters.unstored += host.unstored.len() as u64;
         host.unstored.clear();
-        host.storing_until = Timestamp::ZERO;
         host.tick_at = None;
         host.disk_failed = false;
         let life = host.life;
@@ -349,12 +348,9 @@ impl<P: Process> Simulation<P> {
         self.counters.delivered += 1;
         self.counters.skewed += u64::from(self.nodes[to].skew != 0);
         self.record(b"message", to, &[&(from as u64).to_le_bytes(), &digest.0]);
-        let life = self.nodes[to].life;
         let input =
             self.call(to, |process, context| process.receive(context, from, envelope.message));
-        if let Some(Some(input)) = input
-            && self.lives(to, life)
-        {
+        if let Some(Some(input)) = input {
             self.handle(to, input);
         }
         self.arm(to);
@@ -459,12 +455,8 @@ impl<P: Process> Simulation<P> {
         if let Some(unstored) = step.records {
             let (min, max) = self.plan.store_time();
             let done = self.now.after(self.random.duration(min, max));
-            let host = &mut self.nodes[node];
-            host.unstored.push_back(unstored);
-            // Each write follows every earlier one.
-            host.storing_until = host.storing_until.max(done);
-            let at = host.storing_until;
-            self.schedule(at, Event::Stored(node, life));
+            self.nodes[node].unstored.push_back(unstored);
+            self.schedule(done, Event::Stored(node, life));
         }
     }
 
@@ -676,7 +668,6 @@ impl<P: Process> Node<P> {
             life: 0,
             skew,
             unstored: VecDeque::new(),
-            storing_until: Timestamp::ZERO,
             stores: 0,
             disk_failed: false,
             tick_at: None,

@@ -97,7 +97,7 @@ fn messages_and_answers_for_a_node_that_is_down_are_lost() {
 fn nodes_crash_together_when_an_observation_holds() {
     let mut run = simulation(4, Plan::calm(1));
     run.crash_when([0, 1, 2], Some(Duration(50)), |seen| {
-        matches!((seen.node, seen.event), (3, Event::Heard { from: 1, number: 3 }))
+        matches!((seen.node, seen.event), (3, Event::Heard { from: 1, number: 3.. }))
     });
     let held = run.run_while(Timestamp(9_999), |run| run.counters().crashes == 0).unwrap();
     assert!(held);
@@ -112,7 +112,8 @@ fn an_observation_in_the_middle_of_a_step_crashes_the_observer_there() {
     let mut run = simulation(2, Plan::calm(1));
     run.crash_when([0], None, |seen| seen.event == Event::Announced(2));
     run.run_until(Timestamp(1_000)).unwrap();
-    // The host observes before it broadcasts.
+    // The host observes before it broadcasts, and what it was doing is no effect then.
+    assert_eq!(run.counters().effects[0], 4);
     assert_eq!(heard(&run, 1, 0), [(101, 1)]);
     assert_eq!(*run.disk(0), [1, 2]);
 }
@@ -159,4 +160,27 @@ fn a_machine_that_goes_on_after_a_failed_store_is_caught() {
     let mut run = flawed(2, plan, Flaw::SpeaksAfterFailure);
     let caught = SimulationError::OutputAfterFailedStore { node: 1, at: Timestamp(200) };
     assert_eq!(run.run_until(Timestamp(1_000)), Err(caught));
+}
+
+#[test]
+fn what_was_being_stored_when_the_disk_failed_is_lost_too() {
+    let plan = Plan::calm(1)
+        .with(Fault::SlowStore { min: Duration(250), max: Duration(250) })
+        .with(Fault::FailedStore { node: 0, store: 2, until_crash: Duration(1_000) });
+    let mut run = simulation(1, plan);
+    run.run_until(Timestamp(1_400)).unwrap();
+    assert_eq!((run.disk(0).clone(), run.counters().failed_stores), (vec![1], 3));
+}
+
+#[test]
+fn a_node_restarted_by_hand_does_not_come_back_twice() {
+    let mut run = simulation(1, Plan::calm(1).with(crash_at(0, 150, 100)));
+    run.run_until(Timestamp(160)).unwrap();
+    run.restart(0);
+    run.crash(0, None);
+    run.run_until(Timestamp(1_000)).unwrap();
+    assert!(run.process(0).is_none(), "the restart belonged to the first crash");
+    run.restart(0);
+    run.restart(0);
+    assert_eq!(run.counters().restarts, 2);
 }

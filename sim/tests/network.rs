@@ -4,8 +4,8 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{announced, heard, simulation};
-use pocket_sim::{Fate, Fault, Link, Plan, Window};
+use common::{Event, Input, announced, heard, simulation};
+use pocket_sim::{Fate, Fault, Link, Observation, Plan, Window};
 use pocket_types::number::{Duration, Ppm, Timestamp};
 
 const END: Timestamp = Timestamp(10_050);
@@ -135,4 +135,33 @@ fn a_filter_decides_about_every_message_and_its_delay_beats_the_plan() {
     let counters = run.counters();
     assert_eq!((counters.filtered, counters.delayed), (1, 1));
     assert_eq!(counters.partitioned, 18);
+}
+
+#[test]
+fn a_node_hears_itself_whoever_else_it_does_not() {
+    let alone = Fault::Partition { groups: vec![], window: Window::ALWAYS };
+    let mut run = simulation(2, Plan::calm(5).with(alone));
+    run.input(0, Input::Remind);
+    run.run_until(Timestamp(50)).unwrap();
+    assert_eq!((heard(&run, 0, 0), heard(&run, 1, 0)), (vec![(1, 77)], vec![]));
+}
+
+#[test]
+fn where_several_faults_speak_of_the_same_thing_the_last_one_holds() {
+    let delay = |millis| {
+        let (min, max) = (Duration(millis), Duration(millis));
+        [Fault::SlowStore { min, max }, Fault::Delay { min, max, window: Window::ALWAYS }]
+    };
+    let mut plan = Plan::calm(5);
+    plan.faults.extend([delay(20), delay(3)].concat());
+    plan.faults.extend([40, 7].map(|millis| Fault::Skew { node: 0, millis }));
+    let mut run = simulation(2, plan);
+    run.run_until(Timestamp(150)).unwrap();
+    // Its clock shows 7 ms more when it boots, so its deadline is 107 by that clock.
+    assert_eq!((announced(&run, 0), heard(&run, 1, 0)), (vec![(103, 1)], vec![(106, 1)]));
+    assert!(run.observations().contains(&Observation {
+        at: Timestamp(0),
+        node: 0,
+        event: Event::Booted { at: Timestamp(7) }
+    }));
 }

@@ -106,6 +106,14 @@ fn what_explore_finds_it_prints() {
     explore(0..1_000, &config(), |plan| keeps_promise(plan, Flaw::SpeaksEarly).map(drop));
 }
 
+/// What can't go at first may go later: the shrinker tries again until nothing can.
+#[test]
+fn the_shrinker_comes_back_to_what_it_had_to_keep() {
+    let [first, second] = [1, 2].map(|millis| Fault::Skew { node: 0, millis });
+    let plan = Plan::calm(1).with(first.clone()).with(second);
+    assert_eq!(shrink(plan, |plan| plan.faults != [first.clone()]), Plan::calm(1));
+}
+
 #[test]
 fn a_plan_that_needs_nothing_shrinks_to_nothing() {
     let plan = Plan::random(9, &config());

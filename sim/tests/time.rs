@@ -4,7 +4,7 @@ mod common;
 
 use common::{Flaw, Node, PERIOD, Setup, announced, flawed, simulation};
 use pocket_sim::{Fault, Plan, Simulation, SimulationError};
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Duration, Timestamp};
 
 #[test]
 fn a_deadline_in_the_past_is_due_at_once() {
@@ -12,6 +12,11 @@ fn a_deadline_in_the_past_is_due_at_once() {
     let mut run = Simulation::<Node>::new(setup, 1, Plan::calm(1));
     run.run_until(Timestamp(250)).unwrap();
     assert_eq!(announced(&run, 0), [(0, 1), (100, 2), (200, 3)]);
+    // When it comes back its deadline lies in the past, but time does not go back.
+    run.crash(0, Some(Duration(1_000)));
+    run.run_until(Timestamp(1_400)).unwrap();
+    assert_eq!(announced(&run, 0)[3..], [(1_250, 4), (1_350, 5)]);
+    assert!(run.observations().is_sorted_by_key(|seen| seen.at));
 }
 
 #[test]

@@ -39,6 +39,7 @@ pub enum Input {
     Tick,
     Hear { from: usize, number: u64 },
     Ask,
+    Remind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,7 @@ pub enum Output {
     Announce(u64),
     Heard { from: usize, number: u64 },
     Ask,
+    Remind,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +100,7 @@ impl Machine for Announcer {
                 Ok(self.outbox.push(Vec::new(), outputs))
             }
             Input::Ask => Ok(self.outbox.push(Vec::new(), vec![Output::Ask])),
+            Input::Remind => Ok(self.outbox.push(Vec::new(), vec![Output::Remind])),
         }
     }
 
@@ -160,6 +163,7 @@ impl Process for Node {
                 context.broadcast(number);
             }
             Output::Heard { from, number } => context.observe(Event::Heard { from, number }),
+            Output::Remind => context.send(context.node(), 77),
             Output::Ask => {
                 context.answer(Duration(50), Input::Hear { from: usize::MAX, number: 0 })
             }
