@@ -17,7 +17,7 @@ use pocket_types::key::Signature;
 use pocket_types::machine::Machine;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSetError};
-use pocket_types::vote::{CertificateError, Phase, Vote};
+use pocket_types::vote::{CertificateError, Phase, Vote, VoteData};
 
 /// A leader of round 0 that has proposed, and its block.
 fn proposing(weights: &[u64]) -> (Lab, BlockId) {
@@ -405,16 +405,16 @@ fn certificates_of_another_height_set_chain_or_phase_prove_nothing_here() {
     let honest = lab.data(0, Phase::PreCommit, block.id());
     let mut cases = vec![];
     let chain = ChainId(Hash([8; 32]));
-    cases.push(lab.qc_of(pocket_types::vote::VoteData { chain, ..honest }));
+    cases.push(lab.qc_of(VoteData { chain, ..honest }));
     cases.push(lab.qc(0, Phase::Propose, block.id()));
     cases.push(lab.qc(1, Phase::NewRound, block.id()));
     // Certificates of these sets can't even be made with the right electorate, so forge the data.
     for forged in [
-        pocket_types::vote::VoteData { epoch: Epoch(1), ..honest },
-        pocket_types::vote::VoteData { validators: Hash([1; 32]), ..honest },
-        pocket_types::vote::VoteData { round: Round(1), ..honest },
-        pocket_types::vote::VoteData { phase: Phase::Commit, ..honest },
-        pocket_types::vote::VoteData { block: BlockId(Hash([1; 32])), ..honest },
+        VoteData { epoch: Epoch(1), ..honest },
+        VoteData { validators: Hash([1; 32]), ..honest },
+        VoteData { round: Round(1), ..honest },
+        VoteData { phase: Phase::Commit, ..honest },
+        VoteData { block: BlockId(Hash([1; 32])), ..honest },
     ] {
         let mut certificate = lab.qc_of(honest);
         certificate.data = forged;
@@ -425,7 +425,7 @@ fn certificates_of_another_height_set_chain_or_phase_prove_nothing_here() {
         assert_eq!(refusals(&outputs).len(), 1, "{:?}", certificate.data);
         assert_eq!((lab.locked(), lab.replica.round()), (None, Round(0)));
     }
-    let replayed = lab.qc_of(pocket_types::vote::VoteData { height: Height(9), ..honest });
+    let replayed = lab.qc_of(VoteData { height: Height(9), ..honest });
     let outputs = lab.hear_certificate(&replayed);
     assert!(matches!(outputs[..], [Output::Behind { certified: false, .. }]));
     assert_eq!(lab.locked(), None);
@@ -649,6 +649,31 @@ fn a_decision_without_the_body_asks_for_it() {
     assert_eq!(lab.replica.height(), Height(2));
 }
 
+/// The first signature of height 2 is durable, height 1 is not committed anywhere yet, and all crash.
+#[test]
+fn a_decision_survives_a_crash_before_the_host_commits_it() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(0), 0);
+    lab.propose(0, &block, None);
+    let decided = |outputs: &[Output]| {
+        outputs
+            .iter()
+            .any(|o| matches!(o, Output::Decided { block: b, .. } if b.id() == block.id()))
+    };
+    assert!(decided(&lab.hear_certificate(&lab.qc(0, Phase::Commit, block.id()))));
+    // Height 2 locks before the host has committed height 1.
+    let next = BlockId(Hash([2; 32]));
+    for phase in [Phase::Prepare, Phase::PreCommit] {
+        let data = VoteData { height: Height(2), ..lab.data(0, phase, next) };
+        lab.hear_certificate(&lab.qc_of(data));
+    }
+    assert_eq!(lab.locked(), Some(next));
+    let (lab, outputs) = lab.restart_with_outputs();
+    assert!(decided(&outputs), "from the log alone");
+    assert_eq!(lab.replica.height(), Height(2));
+    assert_eq!(lab.locked(), Some(next), "what the log says of later heights is not forgotten");
+}
+
 #[test]
 fn floods_are_bounded() {
     let mut lab = Lab::follower();
@@ -659,10 +684,8 @@ fn floods_are_bounded() {
         let message = NewRound { vote, high_qc: None, entry: None, commit: None };
         let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
         assert!(matches!(outputs[..], [Output::Dropped { .. }]));
-        let data = pocket_types::vote::VoteData {
-            height: Height(2),
-            ..lab.data(round, Phase::NewRound, BlockId::default())
-        };
+        let data =
+            VoteData { height: Height(2), ..lab.data(round, Phase::NewRound, BlockId::default()) };
         let vote = Vote::sign(data, &key(node));
         let message = NewRound { vote, high_qc: None, entry: None, commit: None };
         assert!(lab.hear(node, Message::NewRound(Box::new(message))).is_empty());

@@ -89,7 +89,7 @@ impl Replica {
             Phase::Commit => return self.decide(now, certificate, fx),
         }
         if data.round > self.round.number {
-            self.enter(now, data.round, Some(certificate), fx);
+            self.enter(now, data.round, certificate, fx);
         }
         let next = match data.phase {
             Phase::Prepare => Phase::PreCommit,

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use pocket_types::finality::FinalityProof;
 use pocket_types::key::PublicKey;
-use pocket_types::number::{Round, Timestamp};
+use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::Fx;
@@ -15,6 +15,7 @@ use crate::replica::Replica;
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
+use crate::replica::record::Record;
 use crate::tally::{Added, Tally};
 use crate::tip::Tip;
 
@@ -47,6 +48,8 @@ impl Replica {
             }
         };
         let certificate = certificate.clone();
+        fx.record(Record::Decision(Box::new(certificate.clone())));
+        self.record_body(&id, fx);
         let Some(body) = self.bodies.remove(&id) else { return };
         let block = body.block;
         // A late vote decides nothing any more; it says that we were there.
@@ -65,7 +68,7 @@ impl Replica {
             let _ = self.add_late(vote, true);
         }
         self.tip_body = Some(block);
-        self.enter(now, Round::ZERO, None, fx);
+        self.resume(now, fx);
         self.hear_early(now, fx);
     }
 
@@ -79,7 +82,7 @@ impl Replica {
         if !adjacent {
             self.ahead = super::Ahead::default();
         }
-        self.enter(now, Round::ZERO, None, fx);
+        self.resume(now, fx);
         self.hear_early(now, fx);
     }
 

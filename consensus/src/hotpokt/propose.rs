@@ -303,7 +303,7 @@ impl Replica {
     }
 
     /// A body is durable before a signature for it leaves.
-    fn record_body(&mut self, id: &BlockId, fx: &mut Fx) {
+    pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Fx) {
         if let Some(body) = self.bodies.get_mut(id).filter(|body| !body.recorded) {
             body.recorded = true;
             fx.record(Record::Body(Box::new(body.block.clone())));

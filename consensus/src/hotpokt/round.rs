@@ -21,34 +21,36 @@ use crate::signer::Signed;
 use crate::tally::{Added, Tally};
 
 impl Replica {
-    /// Takes up where the log ends.
+    /// Begins a height, or takes it up where the log ends.
     pub(crate) fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
         self.pace = Pacemaker::enter(&self.config, now, self.tip.time(), self.round.number);
         let unchecked: Vec<_> = self.bodies.ids().copied().collect();
         for body in unchecked.iter().filter_map(|id| self.bodies.get(id)) {
             fx.emit(Output::Check(Box::new(body.block.clone())));
         }
-        self.announce(fx);
-        self.resend(fx);
+        let here = (self.height(), self.round.number);
+        let last = self.signer.as_ref().and_then(|signer| signer.last());
+        if last.is_some_and(|last| (last.data.height, last.data.round) >= here) {
+            self.resend(fx);
+        } else {
+            self.announce(fx);
+        }
+        if let Some(decision) = self.decision.clone() {
+            self.fetch(decision, fx);
+        }
         self.try_propose(now, fx);
     }
 
-    /// Enters a round of this height.
-    pub(crate) fn enter(
-        &mut self,
-        now: Timestamp,
-        round: Round,
-        entry: Option<Checked>,
-        fx: &mut Fx,
-    ) {
-        let entry = entry.map(Checked::into_inner);
-        // Without it we could not let others into this round after a restart.
-        if let Some(timeout) = entry.as_ref().filter(|entry| entry.data.phase == Phase::NewRound) {
-            fx.record(Record::Entry(Box::new(timeout.clone())));
-        }
+    /// Enters a later round of this height.
+    pub(crate) fn enter(&mut self, now: Timestamp, round: Round, entry: Checked, fx: &mut Fx) {
+        let entry = entry.into_inner();
         // Whose round has a certificate of votes needs no NewRound to propose.
-        let waits = entry.as_ref().is_none_or(|entry| entry.data.phase == Phase::NewRound);
-        self.round = RoundState::new(round, entry);
+        let waits = entry.data.phase == Phase::NewRound;
+        if waits {
+            // Without it we could not let others into this round after a restart.
+            fx.record(Record::Entry(Box::new(entry.clone())));
+        }
+        self.round = RoundState::new(round, Some(entry));
         self.new_rounds = self.new_rounds.split_off(&round);
         self.pace = Pacemaker::enter(&self.config, now, self.tip.time(), round);
         if waits {
@@ -292,7 +294,7 @@ impl Replica {
         }
         if let Some(timeout) = tally.certificate(&electorate) {
             let timeout = self.certificates.trust(timeout);
-            self.enter(now, round, Some(timeout), fx);
+            self.enter(now, round, timeout, fx);
         } else if round > wanted {
             self.want(round, fx);
         }

@@ -70,6 +70,8 @@ pub struct Replica {
     pub(crate) evidence: BTreeMap<Hash, Evidence>,
     /// When each validator was last given a body.
     pub(crate) served: BTreeMap<PublicKey, Timestamp>,
+    /// What the log says of later heights than the one being decided.
+    pub(crate) unread: Vec<Record>,
 
     // Of the height being decided:
     /// Our place in its electorate.
@@ -159,6 +161,8 @@ impl Replica {
             self.try_propose(now, fx);
         }
         if now >= self.pace.timeout && self.gives_up() {
+            // Should our last signature lie ahead of this height, there is nothing to sign here.
+            self.pace.timeout = now.after(self.config.resend);
             self.want(self.round.number.next(), fx);
         }
         if now >= self.pace.resend {

@@ -29,6 +29,9 @@ pub enum Record {
     HighQc(Box<Certificate>),
     /// The PreCommit certificate that we are locked on.
     Lock(Box<Certificate>),
+    /// The Commit certificate, stored with the first signature of the next height: if the host
+    /// crashes before it commits the block, the block is decided again from the log.
+    Decision(Box<Certificate>),
 }
 
 impl Record {
@@ -37,9 +40,10 @@ impl Record {
         match self {
             Self::Vote(vote) => vote.data.height,
             Self::Body(block) => block.header.height,
-            Self::Entry(certificate) | Self::HighQc(certificate) | Self::Lock(certificate) => {
-                certificate.data.height
-            }
+            Self::Entry(certificate)
+            | Self::HighQc(certificate)
+            | Self::Lock(certificate)
+            | Self::Decision(certificate) => certificate.data.height,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Starting from a tip and our own log.
 
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use pocket_types::machine::Outbox;
 use pocket_types::number::{Round, Timestamp};
@@ -56,6 +57,7 @@ impl Replica {
             commit_vote: None,
             evidence: BTreeMap::new(),
             served: BTreeMap::new(),
+            unread: Vec::new(),
             high_qc: None,
             lock: None,
             decision: None,
@@ -73,15 +75,29 @@ impl Replica {
     }
 
     fn replay(&mut self, log: impl IntoIterator<Item = Record>) -> Result<(), RecoverError> {
-        let height = self.height();
-        let mut proposed = None;
-        let mut entry = None;
-        let mut round = Round::ZERO;
         for record in log {
             if let Record::Vote(vote) = record {
                 self.recall(vote)?;
             }
-            if record.height() != height {
+            self.unread.push(record);
+        }
+        self.restore();
+        Ok(())
+    }
+
+    /// Takes over what the log says of this height, and keeps what it says of later ones.
+    fn restore(&mut self) {
+        let height = self.height();
+        let mut proposed = None;
+        let mut entry = None;
+        let mut round = Round::ZERO;
+        let mut unread = Vec::new();
+        for record in core::mem::take(&mut self.unread) {
+            if record.height() > height {
+                unread.push(record);
+                continue;
+            }
+            if record.height() < height {
                 continue;
             }
             match record {
@@ -99,8 +115,10 @@ impl Replica {
                 Record::Entry(certificate) => newer(&mut entry, *certificate),
                 Record::HighQc(certificate) => newer(&mut self.high_qc, *certificate),
                 Record::Lock(certificate) => newer(&mut self.lock, *certificate),
+                Record::Decision(certificate) => newer(&mut self.decision, *certificate),
             }
         }
+        self.unread = unread;
         for certificate in [&entry, &self.high_qc, &self.lock].into_iter().flatten() {
             self.certificates.trust(certificate.clone());
             round = round.max(certificate.data.round);
@@ -109,7 +127,6 @@ impl Replica {
         let entry = certificates.into_iter().flatten().find(|entry| entry.data.round == round);
         self.round = RoundState::new(round, entry);
         self.round.proposed = proposed.filter(|vote: &Vote| vote.data.round == round);
-        Ok(())
     }
 
     fn recall(&mut self, vote: Vote) -> Result<(), RecoverError> {
@@ -132,7 +149,7 @@ impl Replica {
         Ok(())
     }
 
-    /// Moves on to the height after `tip`, with nothing known of it.
+    /// Moves on to the height after `tip`, with nothing known of it but what the log says.
     pub(crate) fn reset(&mut self, tip: Tip) {
         if tip.validators().hash() != self.tip.validators().hash() {
             self.leaders = self.schedule.leaders(tip.validators());
@@ -149,7 +166,7 @@ impl Replica {
         self.certificates = Certificates::default();
         self.fetch = None;
         self.new_rounds = BTreeMap::new();
-        self.round = RoundState::new(Round::ZERO, None);
+        self.restore();
         let electorate = self.electorate();
         self.served.retain(|peer, _| electorate.position(peer).is_some());
     }

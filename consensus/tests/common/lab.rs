@@ -54,13 +54,17 @@ impl Lab {
 
     /// Crashes and recovers from what is stored.
     pub fn restart(self) -> Self {
+        self.restart_with_outputs().0
+    }
+
+    pub fn restart_with_outputs(self) -> (Self, Vec<Output>) {
         let tip =
             Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, &self.weights)).unwrap();
         let identity = Some(identity(self.me));
         let replica = Replica::recover(config(), identity, tip, self.log.clone()).unwrap();
         let mut lab = Self { replica, ..self };
-        lab.feed(Input::Tick);
-        lab
+        let outputs = lab.feed(Input::Tick);
+        (lab, outputs)
     }
 
     pub fn others(&self) -> Vec<usize> {
