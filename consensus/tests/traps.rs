@@ -76,10 +76,10 @@ fn trap_3_a_higher_certificate_unlocks() {
 
 #[test]
 fn a_certificate_of_the_lock_s_own_or_an_earlier_round_doesn_t_unlock() {
-    let mut lab = Lab::follower();
-    let (a, b) = (lab.block(lab.leads(0), 0), lab.block(lab.leads(1), 1));
-    lab.lock(1, &a, Some(lab.qc(0, Phase::Prepare, a.id())));
     for round in [0, 1] {
+        let mut lab = Lab::follower();
+        let (a, b) = (lab.block(lab.leads(0), 0), lab.block(lab.leads(1), 1));
+        lab.lock(1, &a, Some(lab.qc(0, Phase::Prepare, a.id())));
         let justify = lab.qc(round, Phase::Prepare, b.id());
         let outputs = lab.propose(2, &b, Some(justify));
         assert!(prepared(&outputs).is_empty() && lab.locked() == Some(a.id()));
