@@ -1,9 +1,13 @@
-//! Fuzz targets for everything that strangers can hand in: each wire type's decoder, and what is
-//! done with a value before it is trusted.
+//! Fuzz targets for everything that strangers can hand in: each wire type's decoder, what is done
+//! with a value before it is trusted, and the machines that take it.
 //!
-//! A target is a plain function of bytes. It must not panic, whatever the bytes; and if it accepts
-//! them as a value, encoding that value must give the same bytes back. It returns how many of its
-//! decoders accepted them.
+//! A target is a plain function of bytes, and must not panic, whatever the bytes.
+//!
+//! - Decoders: if one accepts the bytes as a value, encoding that value must give the same bytes back.
+//!   Such a target returns how many decoders accepted them.
+//! - Machines, handshakes, the ledger and the database: the bytes are a script of what their peers,
+//!   clients or disks do; what the module promises is checked after each line. Such a target returns
+//!   how many lines it carried out.
 //!
 //! Three ways to run them:
 //!
@@ -17,217 +21,49 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-use std::fmt::Debug;
 use std::process::ExitCode;
 
-use pocket_types::block::{Block, Header};
-use pocket_types::codec::{self, Wire};
-use pocket_types::evidence::Evidence;
-use pocket_types::finality::{FinalityProof, TrustedTip};
-use pocket_types::hash::Hash;
-use pocket_types::id::ChainId;
-use pocket_types::list::ListProof;
-use pocket_types::merkle::{Proof, ProvenState, ProvenValue};
-use pocket_types::relay::{RelayRequest, RelayResponse};
-use pocket_types::session::{IndexHead, SessionClock, SessionProof};
-use pocket_types::sum::{SumProof, SumRoot};
-use pocket_types::transaction::Transaction;
-use pocket_types::validator::{Electorate, ValidatorSet};
-use pocket_types::vote::{Certificate, Vote, VoteData};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+mod consensus;
+mod p2p;
+mod persistence;
+mod script;
+pub mod seeds;
+mod types;
+mod utility;
+
+pub use consensus::{consensus, replica};
+pub use p2p::{channel, frames, raintree};
+pub use persistence::rows;
+pub use types::{blocks, json, proofs, relays, sessions, transactions, votes};
+pub use utility::{genesis, ledger};
 
 #[cfg(feature = "libfuzzer")]
 pub use libfuzzer_sys;
 
-/// What a fuzzer runs: takes bytes, panics when it has found something, and returns how many of its
-/// decoders accepted them.
+/// What a fuzzer runs: takes bytes, panics when it has found something, and returns how much of them
+/// it could use.
 pub type Target = fn(&[u8]) -> usize;
 
 /// Every target by name: its binary, its file in `fuzz_targets` and its folder in `corpus`.
 pub const TARGETS: &[(&str, Target)] = &[
     ("blocks", blocks),
+    ("channel", channel),
+    ("consensus", consensus),
+    ("frames", frames),
+    ("genesis", genesis),
     ("json", json),
+    ("ledger", ledger),
     ("proofs", proofs),
+    ("raintree", raintree),
     ("relays", relays),
+    ("replica", replica),
+    ("rows", rows),
     ("sessions", sessions),
     ("transactions", transactions),
     ("votes", votes),
 ];
 
-/// Headers, blocks and proofs of finality.
-pub fn blocks(data: &[u8]) -> usize {
-    let header = decoded::<Header>(data, |header| {
-        header.id();
-    });
-    let block = decoded::<Block>(data, |block| {
-        let _ = block.check_body();
-    });
-    let proof = decoded::<FinalityProof>(data, |proof| {
-        for link in proof.links.iter() {
-            let mut tip = TrustedTip::of(&link.header);
-            let _ = pocket_types::finality::certified(&link.header, &link.certificate);
-            let _ = tip.advance(proof, &electorate());
-        }
-        if let Ok(header) = proof.verify(&electorate()) {
-            assert_eq!(header.id(), signed().1.block, "nobody signed this header");
-        }
-    });
-    let tip = decoded::<TrustedTip>(data, |_| {});
-    header + block + proof + tip
-}
-
-/// Votes, certificates, evidence and validator sets.
-pub fn votes(data: &[u8]) -> usize {
-    let vote = decoded::<Vote>(data, |vote| {
-        let _ = Certificate::from_votes(vote.data, [vote, vote], &electorate());
-    });
-    let certificate = decoded::<Certificate>(data, |certificate| {
-        let _ = certificate.verify(&electorate());
-        let votes = certificate.votes(&electorate());
-        assert!(votes.len() <= electorate().len());
-        // As if it were made by this set: the form and the signatures are looked at.
-        let mut ours = certificate.clone();
-        (ours.data.validators, ours.data.epoch) = (electorate().hash(), electorate().epoch());
-        if ours.verify(&electorate()).is_ok() {
-            let (prepare, commit) = signed();
-            assert!([prepare, commit].contains(&ours.data), "nobody signed this");
-        }
-    });
-    let evidence = decoded::<Evidence>(data, |evidence| {
-        evidence.id();
-        let Evidence::Equivocation { first, .. } = evidence else { return };
-        let _ = evidence.verify(first.data.chain);
-        assert!(evidence.verify(ChainId(Hash::ZERO)).is_err() || first.data.chain.0 == Hash::ZERO);
-    });
-    let set = decoded::<ValidatorSet>(data, |set| {
-        if let Ok(electorate) = Electorate::new(set.clone()) {
-            assert!(electorate.is_quorum(electorate.total()));
-            let members = set.members.iter().enumerate();
-            for (position, member) in members {
-                assert_eq!(electorate.position(&member.public_key), Some(position));
-            }
-        }
-    });
-    vote + certificate + evidence + set
-}
-
-/// Transactions of every kind.
-pub fn transactions(data: &[u8]) -> usize {
-    decoded::<Transaction>(data, |transaction| {
-        transaction.id();
-        let _ = transaction.verify();
-    })
-}
-
-/// Relay requests and responses.
-pub fn relays(data: &[u8]) -> usize {
-    let request = decoded::<RelayRequest>(data, |request| {
-        let _ = request.verify();
-    });
-    let response = decoded::<RelayResponse>(data, |response| {
-        let mut head = some_request().proof.head;
-        let _ = response.verify(&head);
-        head.servicer = pocket_types::id::Address::of(&response.servicer);
-        let _ = RelayResponse { request: head.digest(), ..response.clone() }.verify(&head);
-    });
-    request + response
-}
-
-/// Session proofs and what the state holds of sessions.
-pub fn sessions(data: &[u8]) -> usize {
-    let proof = decoded::<SessionProof>(data, |proof| {
-        let Ok(mut header) = codec::decode::<Header>(HEADER) else { return };
-        let _ = proof.verify(&header);
-        (header.chain, header.height) = (proof.session.network, proof.session.start);
-        let _ = proof.verify(&header);
-        if let Some(value) = proof.values.first() {
-            let _ = ProvenState::new(&value.collection_root, proof.values.to_vec());
-        }
-    });
-    proof + decoded::<SessionClock>(data, |_| {}) + decoded::<IndexHead>(data, |_| {})
-}
-
-/// Proofs against the state, lists and claims: none of them proves anything about roots that nobody
-/// knows a preimage of.
-pub fn proofs(data: &[u8]) -> usize {
-    let nowhere = Hash([0x5a; 32]);
-    let proof = decoded::<Proof>(data, |proof| {
-        assert!(proof.verify(&nowhere, b"key").is_err());
-    });
-    let value = decoded::<ProvenValue>(data, |value| {
-        assert!(value.verify(&nowhere).is_err());
-    });
-    let sum = decoded::<SumProof>(data, |sum| {
-        let relay = some_request().proof.head.digest();
-        for count in [0, 1, sum.index.saturating_add(1), u64::MAX] {
-            let root = SumRoot { hash: nowhere, sum: u64::MAX, count };
-            assert!(sum.verify(&root, relay, 1, 0).is_err());
-        }
-    });
-    let list = decoded::<ListProof>(data, |list| {
-        assert!(!list.verify(nowhere, Hash([1; 32])));
-    });
-    proof + value + sum + list
-}
-
-/// The human-readable form of what clients write: transactions and relays, and the blocks and proofs
-/// that they read.
-pub fn json(data: &[u8]) -> usize {
-    read_json::<Transaction>(data)
-        + read_json::<RelayRequest>(data)
-        + read_json::<RelayResponse>(data)
-        + read_json::<SessionProof>(data)
-        + read_json::<ProvenValue>(data)
-        + read_json::<FinalityProof>(data)
-        + read_json::<Block>(data)
-        + read_json::<ValidatorSet>(data)
-}
-
-fn decoded<T: Wire>(data: &[u8], look: impl Fn(&T)) -> usize {
-    let Ok(value) = codec::decode::<T>(data) else { return 0 };
-    assert_eq!(codec::encode(&value), data, "accepted, but written otherwise");
-    assert_eq!(codec::encoded_len(&value), data.len());
-    look(&value);
-    1
-}
-
-fn read_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(data: &[u8]) -> usize {
-    let Ok(value) = serde_json::from_slice::<T>(data) else { return 0 };
-    let written = serde_json::to_string(&value).expect("plain data can be written");
-    let read = serde_json::from_str::<T>(&written).expect("what was written can be read");
-    assert_eq!(read, value);
-    let bytes = codec::encode(&value);
-    let read = codec::decode_within::<T>(&bytes, bytes.len());
-    assert_eq!(read.expect("one value, two forms"), value);
-    1
-}
-
-/// A set of four, of whose members nobody has the keys here.
-fn electorate() -> Electorate {
-    let set = codec::decode::<ValidatorSet>(VALIDATOR_SET).expect("a golden file");
-    Electorate::new(set).expect("a valid set")
-}
-
-/// All that a quorum of [`electorate`] ever signed: what else verifies is forged.
-fn signed() -> (VoteData, VoteData) {
-    let certificate = codec::decode::<Certificate>(CERTIFICATE).expect("a golden file");
-    let proof = codec::decode::<FinalityProof>(FINALITY_PROOF).expect("a golden file");
-    (certificate.data, proof.links[0].certificate.data)
-}
-
-fn some_request() -> RelayRequest {
-    codec::decode(RELAY_REQUEST).expect("a golden file")
-}
-
-const CERTIFICATE: &[u8] = include_bytes!("../corpus/votes/certificate");
-const FINALITY_PROOF: &[u8] = include_bytes!("../corpus/blocks/finality_proof");
-const HEADER: &[u8] = include_bytes!("../corpus/blocks/header");
-const VALIDATOR_SET: &[u8] = include_bytes!("../corpus/votes/validator_set");
-const RELAY_REQUEST: &[u8] = include_bytes!("../corpus/relays/relay_request_raw");
-
-/// The main function of a target without a fuzzer: runs it over the files that are named, and says
-/// how many of its decoders accepted each.
+/// The main function of a target without a fuzzer: runs it over the files that are named.
 pub fn replay(target: Target) -> ExitCode {
     let mut files = std::env::args_os().skip(1).peekable();
     if files.peek().is_none() {
@@ -236,7 +72,7 @@ pub fn replay(target: Target) -> ExitCode {
     }
     for file in files {
         match std::fs::read(&file) {
-            Ok(data) => println!("{}: accepted by {}", file.display(), target(&data)),
+            Ok(data) => println!("{}: {} used", file.display(), target(&data)),
             Err(error) => {
                 eprintln!("{}: {error}", file.display());
                 return ExitCode::FAILURE;
