@@ -6,7 +6,7 @@ mod common;
 use common::lab::{Lab, certificates, prepared, proposals, refusals, votes};
 use common::{config, finish, key, node_of, public, set, vrf};
 use pocket_consensus::replica::config::Config;
-use pocket_consensus::replica::message::{BlockRequest, Message, NewRound};
+use pocket_consensus::replica::message::{BlockRequest, Message, NewRound, Proposal};
 use pocket_consensus::{Input, Output, Record, Refusal, Replica, ReplicaError, Tip, Verdict};
 use pocket_types::block::{Block, beacon};
 use pocket_types::codec::{self, Bytes, Wire};
@@ -17,7 +17,7 @@ use pocket_types::key::Signature;
 use pocket_types::machine::Machine;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSetError};
-use pocket_types::vote::{CertificateError, Phase, Vote, VoteData};
+use pocket_types::vote::{Certificate, CertificateError, Phase, Vote, VoteData};
 
 /// A leader of round 0 that has proposed, and its block.
 fn proposing(weights: &[u64]) -> (Lab, BlockId) {
@@ -95,8 +95,10 @@ fn a_forged_justify_below_the_high_qc_doesn_t_unlock() {
     lab.hear_certificate(&lab.qc(2, Phase::Prepare, a.id()));
     let mut forged = lab.qc(1, Phase::Prepare, a.id());
     forged.data.block = b.id();
-    let outputs = lab.propose(3, &b, Some(forged));
+    let outputs = lab.propose(4, &b, Some(forged));
     assert!(prepared(&outputs).is_empty());
+    assert!(matches!(&refusals(&outputs)[..], [(_, Refusal::Certificate(_))]));
+    assert_eq!(prepared(&lab.propose(4, &b, Some(lab.qc(1, Phase::Prepare, b.id())))), [b.id()]);
 }
 
 #[test]
@@ -150,8 +152,10 @@ fn trap_4_a_round_is_adopted_only_after_signatures_are_checked() {
 fn more_than_a_third_makes_a_replica_join_a_round_and_a_quorum_lets_it_in() {
     let mut lab = Lab::follower();
     let others = lab.others();
-    let outputs = lab.hear(others[0], lab.new_round(others[0], 1, None));
-    assert!(outputs.is_empty());
+    for _ in 0..3 {
+        let outputs = lab.hear(others[0], lab.new_round(others[0], 1, None));
+        assert!(outputs.is_empty(), "one of four is no third, however often it says so");
+    }
     let outputs = lab.hear(others[1], lab.new_round(others[1], 1, None));
     let joins = outputs.iter().any(|output| match output {
         Output::Broadcast { message: Message::NewRound(message), .. } => {
@@ -672,6 +676,103 @@ fn a_decision_survives_a_crash_before_the_host_commits_it() {
     assert!(decided(&outputs), "from the log alone");
     assert_eq!(lab.replica.height(), Height(2));
     assert_eq!(lab.locked(), Some(next), "what the log says of later heights is not forgotten");
+}
+
+/// What a replica answers to a message, as certificates sent to one peer.
+fn shown(outputs: &[Output], peer: usize) -> Vec<Certificate> {
+    let sent = outputs.iter().filter_map(|output| match output {
+        Output::Send { to, message: Message::Certificate(certificate) } if *to == public(peer) => {
+            Some((**certificate).clone())
+        }
+        _ => None,
+    });
+    sent.collect()
+}
+
+#[test]
+fn who_is_behind_in_a_height_is_let_into_the_round() {
+    let mut lab = Lab::follower();
+    let timeout = lab.tc(2);
+    lab.hear_certificate(&timeout);
+    let node = lab.others()[0];
+    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 1, None)), node), [timeout.clone()]);
+    // One that signed for our round, says so again and is in an earlier one still waits outside.
+    lab.hear(node, lab.new_round(node, 2, None));
+    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 2, None)), node), [timeout]);
+}
+
+#[test]
+fn who_is_behind_by_a_height_is_shown_its_decision() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(0), 0);
+    lab.propose(0, &block, None);
+    let decision = lab.qc(0, Phase::Commit, block.id());
+    lab.hear_certificate(&decision);
+    let node = lab.others()[0];
+    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 1, None)), node), [decision.clone()]);
+    let vote = lab.vote(node, 0, Phase::Prepare, block.id());
+    assert_eq!(shown(&lab.hear(node, Message::Vote(vote)), node), [decision]);
+}
+
+#[test]
+fn what_let_a_replica_into_its_round_survives_a_crash() {
+    let mut lab = Lab::follower();
+    let timeout = lab.tc(2);
+    lab.hear_certificate(&timeout);
+    let mut lab = lab.restart();
+    assert_eq!(lab.replica.round(), Round(2));
+    lab.now = Timestamp(60_000);
+    let outputs = lab.feed(Input::Tick);
+    let entry = outputs.iter().find_map(|output| match output {
+        Output::Broadcast { message: Message::NewRound(message), .. } => message.entry.clone(),
+        _ => None,
+    });
+    assert_eq!(entry, Some(timeout), "so it can let others in as it gives the round up");
+}
+
+#[test]
+fn the_parent_s_certificate_is_checked_in_full() {
+    let mut lab = Lab::follower();
+    let first = lab.block(lab.leads(0), 0);
+    lab.propose(0, &first, None);
+    let decision = lab.qc(0, Phase::Commit, first.id());
+    lab.hear_certificate(&decision);
+    assert_eq!(lab.replica.height(), Height(2));
+    let leader = lab.leads(0);
+    let second = |certificate: Certificate| {
+        let mut block = lab.block(leader, 20);
+        let header = &mut block.header;
+        header.height = Height(2);
+        header.parent = first.id();
+        header.parent_certificate = Some(certificate);
+        let (randomness, proof) = beacon::extend(first.header.randomness, Height(2), &vrf(leader));
+        (header.randomness, header.randomness_proof) = (randomness, proof);
+        let data = lab.data(0, Phase::Propose, block.id());
+        let vote = Vote::sign(VoteData { height: Height(2), ..data }, &key(leader));
+        Message::Proposal(Box::new(Proposal { vote, block, justify: None, entry: None }))
+    };
+    let mut forged = decision.clone();
+    let mut signatures = forged.signatures.to_vec();
+    signatures[100] ^= 1;
+    forged.signatures = Bytes::new(signatures).unwrap();
+    let mut few = decision.clone();
+    few.signatures = Bytes::new(few.signatures[..64].to_vec()).unwrap();
+    few.signers = Bytes::new(vec![1]).unwrap();
+    // Another round's decision of the same block is as good; what is no decision of it isn't.
+    let wrong = [
+        (second(forged), "signatures"),
+        (second(few), "quorum"),
+        (second(lab.qc(0, Phase::PreCommit, first.id())), "decided the parent"),
+        (second(lab.qc(0, Phase::Commit, BlockId(Hash([4; 32])))), "decided the parent"),
+    ];
+    let right = second(lab.qc(5, Phase::Commit, first.id()));
+    for (message, expected) in wrong {
+        let outputs = lab.hear(leader, message);
+        let [(peer, reason)] = &refusals(&outputs)[..] else { panic!("{outputs:?}") };
+        assert_eq!(*peer, leader);
+        assert!(reason.to_string().contains(expected), "{reason}");
+    }
+    assert_eq!(prepared(&lab.hear(leader, right)).len(), 1);
 }
 
 #[test]
