@@ -695,7 +695,8 @@ fn who_is_behind_in_a_height_is_let_into_the_round() {
     let timeout = lab.tc(2);
     lab.hear_certificate(&timeout);
     let node = lab.others()[0];
-    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 1, None)), node), [timeout.clone()]);
+    let answer = lab.hear(node, lab.new_round(node, 1, None));
+    assert_eq!(shown(&answer, node), vec![timeout.clone()]);
     // One that signed for our round, says so again and is in an earlier one still waits outside.
     lab.hear(node, lab.new_round(node, 2, None));
     assert_eq!(shown(&lab.hear(node, lab.new_round(node, 2, None)), node), [timeout]);
@@ -709,7 +710,8 @@ fn who_is_behind_by_a_height_is_shown_its_decision() {
     let decision = lab.qc(0, Phase::Commit, block.id());
     lab.hear_certificate(&decision);
     let node = lab.others()[0];
-    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 1, None)), node), [decision.clone()]);
+    let answer = lab.hear(node, lab.new_round(node, 1, None));
+    assert_eq!(shown(&answer, node), vec![decision.clone()]);
     let vote = lab.vote(node, 0, Phase::Prepare, block.id());
     assert_eq!(shown(&lab.hear(node, Message::Vote(vote)), node), [decision]);
 }
