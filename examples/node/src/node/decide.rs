@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage};
 use pocket_consensus::{
-    Config, Identity, Input, Message, Output, Record, Replica, ReplicaError, Sync, Verdict,
+    Config, Identity, Input, Message, Output, Record, Refusal, Replica, ReplicaError, Sync, Verdict,
 };
 use pocket_p2p::message::MessageClass;
 use pocket_persistence::database::DatabaseError;
@@ -103,7 +103,8 @@ impl Node {
                 self.perform(output, inputs)?;
             }
             let Some(unstored) = step.records else { return Ok(()) };
-            let height = unstored.records().first().map(Record::height).unwrap_or_default();
+            // A step may hold the end of one height and the beginning of the next: keep it for both.
+            let height = unstored.records().iter().map(Record::height).max().unwrap_or_default();
             let rows: Vec<Vec<u8>> = unstored.records().iter().map(codec::encode).collect();
             let stored = self.chain.database.append_log(height, &rows, &[]);
             let receipt = if stored.is_ok() { unstored.stored() } else { unstored.failed() };
@@ -147,7 +148,10 @@ impl Node {
                 }
             }
             Output::Misbehaviour { peer, reason } => {
-                self.misbehaved(peer, PENALTY, &reason.to_string())?;
+                // A time ahead of ours may as well mean that our own clock is slow.
+                let innocent = matches!(reason, Refusal::TimeAhead { .. });
+                let penalty = if innocent { 1 } else { PENALTY };
+                self.misbehaved(peer, penalty, &reason.to_string())?;
             }
             Output::Evidence(evidence) => {
                 self.log(format_args!("evidence against {}", evidence.offence().offender));
