@@ -152,6 +152,15 @@ const SCRIPTS: &[(&str, &str, &[u8])] = &[
             68, 0, 1, 0, 0, 200, 10, 0, 30,
         ],
     ),
+    // The leader proposes two blocks, with a crash in between; then the same without one.
+    (
+        "replica",
+        "equivocating_leader",
+        &[
+            0, 1, 1, 1, 9, 1, 1, 8, 0, 30, 5, 64, 0, 0, 0, 0, 0, 0, 9, 1, 10, 0, 30, 5, 64, 0, 1,
+            0, 0, 0, 0, 9, 1, 5, 64, 0, 0, 0, 0, 0, 0, 9, 1, 0, 30, 5, 64, 0, 1, 0, 0, 0, 0, 9, 1,
+        ],
+    ),
     // Timeouts, NewRounds with and without certificates, a crash after a lock, a second block.
     (
         "replica",
