@@ -92,7 +92,10 @@ fn blocks_transactions_and_proofs_are_found_again_after_a_restart() {
                 let found = database.transaction(id).unwrap().unwrap();
                 assert_eq!((&found.transaction, found.height), (transaction, height));
                 assert_eq!((found.block, found.proof.index), (decided.block.id(), index as u64));
-                assert!(found.proof.verify(decided.block.header.transactions_root, id.0));
+                assert!(found.proof.verify(
+                    decided.block.header.transactions_root,
+                    found.transaction.commitment()
+                ));
             }
         }
         let unknown = Hash([9; 32]);

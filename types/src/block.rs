@@ -113,9 +113,9 @@ impl Block {
         self.header.id()
     }
 
-    /// Commitment to a block's transactions.
+    /// Commitment to a block's transactions, signatures included: a block id names one body.
     pub fn transactions_root(transactions: &[Transaction]) -> Hash {
-        list::root(transactions.iter().map(Transaction::id).map(|id| id.0))
+        list::root(transactions.iter().map(Transaction::commitment))
     }
 
     /// Commitment to a block's evidence.

@@ -31,6 +31,8 @@ impl Domain {
     pub const BLOCK_ID: Self = Self("pocket v1 block id");
     /// Identifier of a transaction: hash of its encoded body, without the signature.
     pub const TRANSACTION_ID: Self = Self("pocket v1 transaction id");
+    /// What a block commits to of a transaction: id and signature.
+    pub const TRANSACTION_COMMITMENT: Self = Self("pocket v1 transaction commitment");
     /// Message that a transaction's signer signs.
     pub const TRANSACTION_SIGNATURE: Self = Self("pocket v1 transaction signature");
     /// Message that a validator's vote signs, in every phase.

@@ -306,6 +306,13 @@ mod tests {
     }
 
     #[test]
+    fn a_draw_is_pinned() {
+        let session = SessionId(Hash([7; 32]));
+        let places = draw(session, Seat::Servicer, 1_000_000, 5);
+        assert_eq!(places, [286_530, 276_567, 283_692, 557_393, 424_347]);
+    }
+
+    #[test]
     fn every_place_is_drawn_about_as_often() {
         let mut counts = [0u32; 10];
         for seed in 0..1000u64 {

@@ -220,6 +220,13 @@ impl Transaction {
         self.body.id()
     }
 
+    /// What a block commits to of this transaction: its id and its signature. The id alone would let
+    /// anybody spoil the signature of a decided block's transaction without changing the block's id.
+    pub fn commitment(&self) -> Hash {
+        let hasher = Domain::TRANSACTION_COMMITMENT.hasher().fixed(&self.id().0.0);
+        hasher.fixed(&self.signature.0).finish()
+    }
+
     /// Who signed.
     pub fn sender(&self) -> Address {
         Address::of(&self.body.signer)

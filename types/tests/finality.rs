@@ -9,8 +9,9 @@ use pocket_types::codec::List;
 use pocket_types::finality::{FinalityError, FinalityLink, FinalityProof, TrustedTip, certified};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
+use pocket_types::key::Signature;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
-use pocket_types::transaction::Message;
+use pocket_types::transaction::{Message, Transaction};
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{CertificateError, Phase, VoteData};
 
@@ -207,6 +208,21 @@ fn a_block_is_the_one_that_its_header_commits_to() {
     let expected = block.header.transactions_root;
     let changed = Block { transactions: List::new(more).unwrap(), ..block.clone() };
     assert_eq!(changed.check_body(), Err(BlockError::TransactionsRoot { got, expected }));
+
+    // A spoiled signature leaves a transaction's id as it is, but not the block's commitment to it:
+    // else anybody could pass on a decided block that no longer executes.
+    let mut spoiled = block.transactions.to_vec();
+    spoiled[0].signature.0[0] ^= 1;
+    assert_eq!(spoiled[0].id(), block.transactions[0].id());
+    let got = Block::transactions_root(&spoiled);
+    assert_ne!(got, expected);
+    let changed = Block { transactions: List::new(spoiled).unwrap(), ..block.clone() };
+    assert_eq!(changed.check_body(), Err(BlockError::TransactionsRoot { got, expected }));
+
+    let spoiled = Transaction { signature: Signature([7; 64]), ..block.transactions[0].clone() };
+    let transactions = List::new(vec![spoiled]).unwrap();
+    let changed = Block { transactions, ..block.clone() };
+    assert!(matches!(changed.check_body(), Err(BlockError::TransactionsRoot { .. })));
 
     let got = Block::evidence_root(&[]);
     let expected = block.header.evidence_root;

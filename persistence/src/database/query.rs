@@ -167,9 +167,9 @@ impl<S: Store> Database<S> {
         };
         let block = self.block(place.height)?;
         let index = place.index as usize;
-        let ids = block.transactions.iter().map(|other| other.id().0);
+        let leaves = block.transactions.iter().map(Transaction::commitment);
         let found = block.transactions.get(index).filter(|found| found.id() == id);
-        let (Some(transaction), Some(proof)) = (found, list::prove(ids, index)) else {
+        let (Some(transaction), Some(proof)) = (found, list::prove(leaves, index)) else {
             let what = format!("transaction {index} is not {id}, as the index says");
             return Err(Damage::new(Table::Blocks, &height_key(place.height), what).into());
         };
