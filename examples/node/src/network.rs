@@ -2,6 +2,7 @@
 //! nothing; who is dialled, kept and thrown out is the node's to say.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,8 @@ use crate::node::Event;
 
 /// Frames that wait for a slow peer; beyond them, frames to it are dropped.
 const QUEUED_FRAMES: usize = 4096;
+/// Bytes of frames that wait for a slow peer: a few of the largest messages.
+const QUEUED_BYTES: usize = 32 << 20;
 /// Sealed frames that wait for the socket.
 const QUEUED_WRITES: usize = 16;
 const READ_BYTES: usize = 64 << 10;
@@ -33,7 +36,7 @@ pub(crate) enum LinkEvent {
         connection: ConnectionId,
         peer: PublicKey,
         direction: Direction,
-        frames: mpsc::Sender<Outgoing>,
+        frames: FrameQueue,
     },
     /// A message arrived.
     Frame { connection: ConnectionId, peer: PublicKey, frame: Frame },
@@ -47,9 +50,41 @@ pub(crate) enum LinkEvent {
 }
 
 /// A message to one peer.
-pub(crate) struct Outgoing {
-    pub class: MessageClass,
-    pub body: Arc<Vec<u8>>,
+struct Outgoing {
+    class: MessageClass,
+    body: Arc<Vec<u8>>,
+}
+
+/// What waits for one peer: bounded in frames and in bytes.
+pub(crate) struct FrameQueue {
+    frames: mpsc::Sender<Outgoing>,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl FrameQueue {
+    fn new() -> (Self, mpsc::Receiver<Outgoing>) {
+        let (frames, queued) = mpsc::channel(QUEUED_FRAMES);
+        (Self { frames, bytes: Arc::default() }, queued)
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn backlog(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Queues a message; false if the peer is too slow for what waits already.
+    pub(crate) fn send(&self, class: MessageClass, body: Arc<Vec<u8>>) -> bool {
+        let length = body.len();
+        if self.backlog().saturating_add(length) > QUEUED_BYTES {
+            return false;
+        }
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        let sent = self.frames.try_send(Outgoing { class, body }).is_ok();
+        if !sent {
+            self.bytes.fetch_sub(length, Ordering::Relaxed);
+        }
+        sent
+    }
 }
 
 /// Starts and ends connections.
@@ -148,7 +183,8 @@ impl Connection {
         let direction =
             if self.dialled.is_some() { Direction::Outbound } else { Direction::Inbound };
         self.established = true;
-        let (frames, mut outgoing) = mpsc::channel(QUEUED_FRAMES);
+        let (frames, mut outgoing) = FrameQueue::new();
+        let waiting = frames.bytes.clone();
         self.report(LinkEvent::Established { connection, peer, direction, frames }).await?;
         for frame in early {
             self.report(LinkEvent::Frame { connection, peer, frame }).await?;
@@ -171,6 +207,7 @@ impl Connection {
                 next = async { (writes.reserve().await, outgoing.recv().await) } => {
                     let (Ok(place), Some(Outgoing { class, body })) = next else { return Ok(()) };
                     place.send(channel.send(class, &body)?);
+                    waiting.fetch_sub(body.len(), Ordering::Relaxed);
                 }
                 written = &mut writing.0 => return written.context("writing")?.context("writing"),
             }

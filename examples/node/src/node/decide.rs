@@ -10,8 +10,9 @@ use pocket_consensus::{
 };
 use pocket_p2p::message::MessageClass;
 use pocket_persistence::database::DatabaseError;
-use pocket_types::block::{Block, MAX_TRANSACTIONS};
+use pocket_types::block::{Block, MAX_EVIDENCE, MAX_TRANSACTIONS};
 use pocket_types::codec;
+use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Step, Tick};
@@ -24,6 +25,15 @@ use super::{Node, PENALTY};
 use crate::chain::{Built, Chain};
 use crate::config::{Keys, NodeConfig};
 use crate::rpc::RpcError;
+
+/// Bytes that may wait for a peer before it gets more blocks.
+const MAX_RANGE_BACKLOG: usize = 1 << 20;
+
+/// An input of one of the two machines.
+enum Work {
+    Replica(Input),
+    Sync(sync::Input),
+}
 
 /// The machines that move the chain.
 pub(super) struct Deciding {
@@ -60,33 +70,43 @@ impl Deciding {
 impl Node {
     /// A consensus message came from a peer.
     pub(super) fn consensus(&mut self, from: PublicKey, message: Message) -> Result<()> {
-        self.decide(Input::Message { from, message })
+        self.decide(Work::Replica(Input::Message { from, message }))
     }
 
     pub(super) fn tick_deciding(&mut self) -> Result<()> {
         let now = self.now();
         if self.deciding.sync.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.follow(Tick.into())?;
+            self.decide(Work::Sync(Tick.into()))?;
         }
         // What a replica tells itself is due at once.
         while self.deciding.replica.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.decide(Tick.into())?;
+            self.decide(Work::Replica(Tick.into()))?;
         }
         Ok(())
     }
 
-    /// Hands the replica an input and does what it says; its answers to our answers included.
-    fn decide(&mut self, input: Input) -> Result<()> {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
+    /// Hands an input to its machine and does what it says, until nothing is left to do. What one
+    /// machine learns from the other waits its turn: neither is entered while a step of it is under
+    /// way.
+    fn decide(&mut self, work: Work) -> Result<()> {
+        let mut queue = VecDeque::from([work]);
+        while let Some(work) = queue.pop_front() {
             let now = self.now();
-            match self.deciding.replica.handle(now, input) {
-                Ok(step) => self.carry_out(step, &mut inputs)?,
-                // Our block was refused: the round passes, the next leader proposes.
-                Err(ReplicaError::Built(refusal)) => {
-                    self.log(format_args!("our own block was refused: {refusal}"));
+            match work {
+                Work::Replica(input) => match self.deciding.replica.handle(now, input) {
+                    Ok(step) => self.carry_out(step, &mut queue)?,
+                    // Our block was refused: the round passes, the next leader proposes.
+                    Err(ReplicaError::Built(refusal)) => {
+                        self.log(format_args!("our own block was refused: {refusal}"));
+                    }
+                    Err(error) => return Err(error).context("consensus stopped"),
+                },
+                Work::Sync(input) => {
+                    let step = self.deciding.sync.handle(now, input);
+                    for output in step.context("following the chain")?.into_outputs() {
+                        self.follow(output, &mut queue)?;
+                    }
                 }
-                Err(error) => return Err(error).context("consensus stopped"),
             }
         }
         Ok(())
@@ -96,17 +116,21 @@ impl Node {
     fn carry_out(
         &mut self,
         mut step: Step<Record, Output>,
-        inputs: &mut VecDeque<Input>,
+        queue: &mut VecDeque<Work>,
     ) -> Result<()> {
         loop {
             for output in step.outputs {
-                self.perform(output, inputs)?;
+                self.perform(output, queue)?;
             }
             let Some(unstored) = step.records else { return Ok(()) };
             // A step may hold the end of one height and the beginning of the next: keep it for both.
             let height = unstored.records().iter().map(Record::height).max().unwrap_or_default();
             let rows: Vec<Vec<u8>> = unstored.records().iter().map(codec::encode).collect();
-            let stored = self.chain.database.append_log(height, &rows, &[]);
+            // Sync may have decided this height in the meantime: nothing is signed for it again.
+            let stored = match height > self.height() {
+                true => self.chain.database.append_log(height, &rows, &[]),
+                false => Ok(()),
+            };
             let receipt = if stored.is_ok() { unstored.stored() } else { unstored.failed() };
             let now = self.now();
             let released = self.deciding.replica.release(now, receipt);
@@ -115,7 +139,8 @@ impl Node {
         }
     }
 
-    fn perform(&mut self, output: Output, inputs: &mut VecDeque<Input>) -> Result<()> {
+    fn perform(&mut self, output: Output, queue: &mut VecDeque<Work>) -> Result<()> {
+        let tip = self.chain.tip().block();
         match output {
             Output::Send { to, message } => {
                 self.links.send(&to, MessageClass::Consensus, Arc::new(codec::encode(&message)));
@@ -126,23 +151,31 @@ impl Node {
                     self.links.send(&member.public_key, MessageClass::Consensus, body.clone());
                 }
             }
-            Output::Build(request) => {
+            // Sync may have decided this height in the meantime: the replica is about to hear of it.
+            Output::Build(request) if request.header.parent != tip => {}
+            Output::Check(block) if block.header.parent != tip => {}
+            Output::Decided { block, .. } if block.header.parent != tip => {}
+            Output::Build(mut request) => {
+                request.evidence.extend(self.evidence.values());
                 let candidates = self.mempool.reap(request.max_bytes, MAX_TRANSACTIONS);
                 let Built { block, change, dropped } = self.chain.build(*request, candidates)?;
                 self.mempool.drop_failed(&dropped);
-                inputs.push_back(Input::Built { block: Box::new(block), change });
+                let built = Input::Built { block: Box::new(block), change };
+                queue.push_back(Work::Replica(built));
             }
             Output::Check(block) => {
                 let verdict = self.chain.check(&block)?;
                 if let Verdict::Invalid(reason) = &verdict {
                     self.log(format_args!("block {} is invalid: {reason}", block.header.height));
                 }
-                inputs.push_back(Input::Checked { block: block.id(), verdict });
+                let checked = Input::Checked { block: block.id(), verdict };
+                queue.push_back(Work::Replica(checked));
             }
             Output::Decided { block, proof } => {
                 let own = block.header.proposer == self.public_key;
                 self.commit(*block.clone(), *proof.clone())?;
-                self.follow(sync::Input::Advance(Box::new(self.chain.tip().clone())))?;
+                let tip = Box::new(self.chain.tip().clone());
+                queue.push_back(Work::Sync(sync::Input::Advance(tip)));
                 if own {
                     self.broadcast(&News::Decided(block, proof))?;
                 }
@@ -154,11 +187,12 @@ impl Node {
                 self.misbehaved(peer, penalty, &reason.to_string())?;
             }
             Output::Evidence(evidence) => {
-                self.log(format_args!("evidence against {}", evidence.offence().offender));
+                self.keep_evidence(*evidence);
+                self.broadcast(&News::Evidence(evidence))?;
             }
             Output::Behind { peer, height, .. } => {
                 let height = height.previous().unwrap_or_default();
-                self.follow(sync::Input::Announced { peer, height })?;
+                queue.push_back(Work::Sync(sync::Input::Announced { peer, height }));
             }
             Output::Diverged { block, reason } => {
                 bail!("block {block} is decided but does not execute here: {reason}")
@@ -168,9 +202,38 @@ impl Node {
         Ok(())
     }
 
+    fn follow(&mut self, output: sync::Output, queue: &mut VecDeque<Work>) -> Result<()> {
+        match output {
+            sync::Output::Send { to, message } => {
+                self.links.send(&to, MessageClass::Sync, Arc::new(codec::encode(&message)));
+            }
+            sync::Output::Serve { to, request } => self.serve_range(to, &request),
+            sync::Output::Apply(decided) => {
+                let DecidedBlock { block, proof } = *decided;
+                let id = block.id();
+                // The replica beside us may have decided it in the meantime.
+                if block.header.parent == self.chain.tip().block() {
+                    let change = self.commit(block, proof)?;
+                    queue.push_back(Work::Sync(sync::Input::Applied { block: id, change }));
+                }
+                let tip = Box::new(self.chain.tip().clone());
+                queue.push_front(Work::Replica(Input::Advance(tip.clone())));
+                queue.push_back(Work::Sync(sync::Input::Advance(tip)));
+            }
+            sync::Output::Misbehaviour { peer, reason } => {
+                self.misbehaved(peer, PENALTY, &reason.to_string())?;
+            }
+            other => self.log(format_args!("{other:?}")),
+        }
+        Ok(())
+    }
+
     /// Commits a decided block and tells everything that follows the chain.
     fn commit(&mut self, block: Block, proof: FinalityProof) -> Result<Option<ValidatorSet>> {
         let included: Vec<_> = block.transactions.iter().map(Transaction::id).collect();
+        for evidence in block.evidence.iter() {
+            self.evidence.remove(&evidence.id());
+        }
         let change = self.chain.commit(block, proof).context("committing a decided block")?;
         self.mempool.update(&included, &self.chain.state()?)?;
         self.claim_relays()?;
@@ -179,6 +242,15 @@ impl Node {
             self.announce(peer)?;
         }
         Ok(change)
+    }
+
+    /// Keeps evidence that holds until a block has it, and no more than a block takes.
+    pub(super) fn keep_evidence(&mut self, evidence: Evidence) {
+        let room = self.evidence.len() < MAX_EVIDENCE;
+        if room && evidence.verify(self.chain.chain_id()).is_ok() {
+            self.log(format_args!("evidence against {}", evidence.offence().offender));
+            self.evidence.insert(evidence.id(), evidence);
+        }
     }
 
     /// Takes a transaction into the mempool.
@@ -191,7 +263,7 @@ impl Node {
 impl Node {
     /// A sync message came from a peer.
     pub(super) fn sync(&mut self, from: PublicKey, message: SyncMessage) -> Result<()> {
-        self.follow(sync::Input::Message { from, message })
+        self.decide(Work::Sync(sync::Input::Message { from, message }))
     }
 
     /// A decided block came by broadcast. Whoever passed it on has not checked it either, so a block
@@ -213,12 +285,12 @@ impl Node {
             let decided = Box::new(DecidedBlock { block, proof });
             return self.sync(from, SyncMessage::Decided(decided));
         }
-        self.follow(sync::Input::Announced { peer: from, height })
+        self.decide(Work::Sync(sync::Input::Announced { peer: from, height }))
     }
 
     /// A peer is gone: others must be asked.
     pub(super) fn gone(&mut self, peer: PublicKey) -> Result<()> {
-        self.follow(sync::Input::Gone { peer })
+        self.decide(Work::Sync(sync::Input::Gone { peer }))
     }
 
     /// Tells a peer how far we are.
@@ -228,39 +300,11 @@ impl Node {
         Ok(())
     }
 
-    /// Hands the sync machine an input and does what it says.
-    fn follow(&mut self, input: sync::Input) -> Result<()> {
-        let mut inputs = VecDeque::from([input]);
-        while let Some(input) = inputs.pop_front() {
-            let now = self.now();
-            let step = self.deciding.sync.handle(now, input).context("following the chain")?;
-            for output in step.into_outputs() {
-                match output {
-                    sync::Output::Send { to, message } => {
-                        let body = Arc::new(codec::encode(&message));
-                        self.links.send(&to, MessageClass::Sync, body);
-                    }
-                    sync::Output::Serve { to, request } => self.serve_range(to, &request)?,
-                    sync::Output::Apply(decided) => {
-                        let DecidedBlock { block, proof } = *decided;
-                        let id = block.id();
-                        let change = self.commit(block, proof)?;
-                        inputs.push_back(sync::Input::Applied { block: id, change });
-                        let tip = Box::new(self.chain.tip().clone());
-                        self.decide(Input::Advance(tip))?;
-                    }
-                    sync::Output::Misbehaviour { peer, reason } => {
-                        self.misbehaved(peer, PENALTY, &reason.to_string())?;
-                    }
-                    other => self.log(format_args!("{other:?}")),
-                }
-            }
+    /// Answers a peer that asks for blocks, unless it has not even taken the last answers.
+    fn serve_range(&mut self, to: PublicKey, request: &sync::RangeRequest) {
+        if self.links.backlog(&to) > MAX_RANGE_BACKLOG {
+            return;
         }
-        Ok(())
-    }
-
-    /// Answers a peer that asks for blocks.
-    fn serve_range(&mut self, to: PublicKey, request: &sync::RangeRequest) -> Result<()> {
         let tip = self.height();
         let range = sync::serve::respond(request, |height| -> Result<_> {
             if height > tip {
@@ -274,9 +318,14 @@ impl Node {
                 Err(DatabaseError::Pruned { .. }) => Ok(None),
                 Err(error) => Err(error.into()),
             }
-        })?;
-        let body = Arc::new(codec::encode(&SyncMessage::Range(range)));
-        self.links.send(&to, MessageClass::Sync, body);
-        Ok(())
+        });
+        match range {
+            Ok(range) => {
+                let body = Arc::new(codec::encode(&SyncMessage::Range(range)));
+                self.links.send(&to, MessageClass::Sync, body);
+            }
+            // A damaged old block must not stop a node that has no need of it.
+            Err(error) => self.log(format_args!("blocks can't be served: {error:#}")),
+        }
     }
 }

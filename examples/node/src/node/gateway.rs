@@ -9,7 +9,7 @@ use pocket_types::codec::{self, Bytes};
 use pocket_types::id::{Address, RelayChain};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Duration, Timestamp};
-use pocket_types::relay::{PayloadKind, RelayHead, RelayRequest, RelayResponse};
+use pocket_types::relay::{MAX_PAYLOAD, PayloadKind, RelayHead, RelayRequest, RelayResponse};
 use pocket_types::session::SessionHeader;
 use pocket_types::transaction::ActorKind;
 use pocket_utility::query;
@@ -47,7 +47,7 @@ struct Waiting {
 struct Relay {
     application: Address,
     chain: RelayChain,
-    payload: Vec<u8>,
+    payload: Bytes<MAX_PAYLOAD>,
     reply: oneshot::Sender<Result<Vec<u8>, RpcError>>,
     attempts: usize,
     last_refusal: String,
@@ -82,6 +82,11 @@ impl Node {
             let _ = reply.send(Err(RpcError::refused(refusal)));
             return Ok(());
         }
+        let Ok(payload) = Bytes::new(payload) else {
+            let refusal = format!("a payload has at most {MAX_PAYLOAD} bytes");
+            let _ = reply.send(Err(RpcError::params(refusal)));
+            return Ok(());
+        };
         if self.gateway.waiting.len() >= MAX_RELAYS_UNDER_WAY {
             let _ = reply.send(Err(RpcError::refused("the gateway is busy")));
             return Ok(());
@@ -146,7 +151,7 @@ impl Node {
         servicer: Address,
         relay: &Relay,
     ) -> Result<RelayRequest> {
-        let payload = Bytes::new(relay.payload.clone())?;
+        let payload = relay.payload.clone();
         let nonce = getrandom::u64()?;
         let kind = PayloadKind::JsonRpc;
         Ok(RelayRequest::sign(*session, servicer, nonce, kind, payload, &self.gateway.key))

@@ -9,6 +9,7 @@ use pocket_p2p::raintree::{
 };
 use pocket_types::block::Block;
 use pocket_types::codec::{self, Wire};
+use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Tick};
@@ -24,6 +25,7 @@ use crate::config::NodeConfig;
 pub(super) enum News {
     Transaction(Box<Transaction>),
     Decided(Box<Block>, Box<FinalityProof>),
+    Evidence(Box<Evidence>),
 }
 
 impl Wire for News {
@@ -93,15 +95,17 @@ impl Node {
         Ok(())
     }
 
+    /// What came by broadcast. Whoever passed it on has not judged it either, so nobody is charged
+    /// for what it says: what doesn't hold is dropped.
     fn news(&mut self, from: PublicKey, payload: &[u8]) -> Result<()> {
         match codec::decode(payload) {
             Ok(News::Transaction(transaction)) => {
-                // Others may have checked it against an earlier state: a refusal is no misbehaviour.
                 let _ = self.admit(*transaction);
-                Ok(())
             }
-            Ok(News::Decided(block, proof)) => self.decided_elsewhere(from, *block, *proof),
-            Err(malformed) => self.misbehaved(from, PENALTY, &malformed.to_string()),
+            Ok(News::Decided(block, proof)) => self.decided_elsewhere(from, *block, *proof)?,
+            Ok(News::Evidence(evidence)) => self.keep_evidence(*evidence),
+            Err(malformed) => self.log(format_args!("malformed news: {malformed}")),
         }
+        Ok(())
     }
 }

@@ -11,11 +11,10 @@ use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Tick};
 use pocket_types::number::{Duration, Timestamp};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use super::Node;
-use crate::network::{LinkEvent, Network, Outgoing};
+use crate::network::{FrameQueue, LinkEvent, Network};
 
 /// All connections of a node.
 pub(super) struct Links {
@@ -31,7 +30,7 @@ struct Connection {
     /// Whom we dialled, until the handshake is done.
     dialling: Option<PublicKey>,
     /// Once the handshake is done.
-    frames: Option<mpsc::Sender<Outgoing>>,
+    frames: Option<FrameQueue>,
 }
 
 impl Links {
@@ -67,9 +66,16 @@ impl Links {
 
     /// Sends a frame; false if there is no connection, or it is so slow that its queue is full.
     pub(super) fn send(&self, to: &PublicKey, class: MessageClass, body: Arc<Vec<u8>>) -> bool {
-        let connection = self.admitted.get(to).and_then(|name| self.connections.get(name));
-        let frames = connection.and_then(|connection| connection.frames.as_ref());
-        frames.is_some_and(|frames| frames.try_send(Outgoing { class, body }).is_ok())
+        self.queue(to).is_some_and(|queue| queue.send(class, body))
+    }
+
+    /// Bytes that wait for a peer.
+    pub(super) fn backlog(&self, peer: &PublicKey) -> usize {
+        self.queue(peer).map_or(0, FrameQueue::backlog)
+    }
+
+    fn queue(&self, peer: &PublicKey) -> Option<&FrameQueue> {
+        self.connections.get(self.admitted.get(peer)?)?.frames.as_ref()
     }
 
     /// Ends a connection; yields the peer that is gone with it.
@@ -156,7 +162,9 @@ impl Node {
     /// Ends a connection and drops what was kept for its peer.
     fn forget(&mut self, connection: ConnectionId) -> Result<()> {
         let Some(peer) = self.links.close(connection) else { return Ok(()) };
-        self.limits.forget(&peer);
+        // Not at once: whoever comes back within a minute has no new share of messages.
+        let at = self.now().after(Duration::seconds(60));
+        self.departed.push_back((at, peer));
         self.gone(peer)
     }
 

@@ -12,7 +12,7 @@ mod gossip;
 mod links;
 mod servicer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -23,6 +23,7 @@ use pocket_p2p::channel::{ChannelConfig, Frame};
 use pocket_p2p::limit::{RateConfig, RateLimiter};
 use pocket_p2p::message::{MessageClass, PeerAddress};
 use pocket_types::codec;
+use pocket_types::evidence::Evidence;
 use pocket_types::hash::Hash;
 use pocket_types::id::{Address, ChainId};
 use pocket_types::key::PublicKey;
@@ -43,8 +44,10 @@ use gossip::Gossip;
 use links::Links;
 use servicer::{RelayDone, Serving};
 
-/// Events that wait for the node; beyond them, peers and clients wait.
+/// Events of connections that wait for the node; beyond them, peers wait.
 const QUEUED_EVENTS: usize = 1024;
+/// Calls that wait for the node; beyond them, clients are told to come back.
+const QUEUED_CALLS: usize = 256;
 /// Relays that a servicer executes, or a gateway waits for, at once.
 const MAX_RELAYS_UNDER_WAY: usize = 1_000;
 /// Points for a message that no honest peer sends.
@@ -109,10 +112,11 @@ pub(crate) fn run_until(directory: &Path, stopped: watch::Receiver<bool>) -> Res
         let listener = bind(config.listen).await?;
         let rpc = bind(config.rpc).await?;
         let (events, queue) = mpsc::channel(QUEUED_EVENTS);
+        let (calls, called) = mpsc::channel(QUEUED_CALLS);
         let listening = tokio::spawn(Network::listen(listener, events.clone()));
-        let serving = tokio::spawn(rpc::serve(rpc, events.clone()));
+        let serving = tokio::spawn(rpc::serve(rpc, calls));
         let mut node = Node::new(config, &keys, chain, events)?;
-        let result = node.run(queue, stopped).await;
+        let result = node.run(queue, called, stopped).await;
         listening.abort();
         serving.abort();
         result
@@ -139,10 +143,14 @@ pub(crate) struct Node {
     address: Address,
     chain: Chain,
     mempool: Mempool,
+    /// Evidence that no decided block holds yet.
+    evidence: BTreeMap<Hash, Evidence>,
     deciding: Deciding,
     gossip: Gossip,
     links: Links,
     limits: RateLimiter,
+    /// Peers that are gone, and when their share may be forgotten.
+    departed: VecDeque<(Timestamp, PublicKey)>,
     serving: Option<Serving>,
     gateway: Gateway,
 }
@@ -168,6 +176,8 @@ impl Node {
             serving: Serving::open(&config, keys, &chain, events)?,
             gateway: Gateway::new(&config, keys),
             mempool: Mempool::new(MempoolConfig::default()),
+            evidence: BTreeMap::new(),
+            departed: VecDeque::new(),
             address: keys.address(),
             public_key,
             config,
@@ -181,17 +191,18 @@ impl Node {
     async fn run(
         &mut self,
         mut events: mpsc::Receiver<Event>,
+        mut calls: mpsc::Receiver<Event>,
         mut stopped: watch::Receiver<bool>,
     ) -> Result<()> {
         loop {
             let wait = Duration::from_millis(self.next_deadline().since(self.now()).0);
             tokio::select! {
-                event = events.recv() => match event {
-                    Some(event) => self.handle(event)?,
-                    None => return Ok(()),
-                },
-                () = tokio::time::sleep(wait) => {}
+                // Peers before clients: whoever floods a node with calls must not slow consensus.
+                biased;
                 _ = stopped.wait_for(|stop| *stop) => return Ok(()),
+                Some(event) = events.recv() => self.handle(event)?,
+                Some(call) = calls.recv() => self.handle(call)?,
+                () = tokio::time::sleep(wait) => {}
             }
             self.tick()?;
         }
@@ -215,7 +226,9 @@ impl Node {
         let now = self.now();
         let Frame { class, body } = frame;
         if let Err(error) = self.limits.admit(now, peer, class, body.len()) {
-            return self.misbehaved(peer, 1, &error.to_string());
+            // What a peer passes on by broadcast is not its own: too much of it is dropped, no more.
+            let penalty = u32::from(class != MessageClass::Gossip);
+            return self.misbehaved(peer, penalty, &error.to_string());
         }
         let result = match class {
             MessageClass::Consensus => codec::decode(&body).map(|m| self.consensus(peer, m)),
@@ -235,6 +248,11 @@ impl Node {
     fn tick(&mut self) -> Result<()> {
         let now = self.now();
         let due = |deadline: Option<Timestamp>| deadline.is_some_and(|deadline| deadline <= now);
+        while let Some((_, peer)) = self.departed.pop_front_if(|(at, _)| *at <= now) {
+            if !self.links.is_connected(&peer) {
+                self.limits.forget(&peer);
+            }
+        }
         if due(self.links.next_deadline()) {
             self.tick_links()?;
         }
