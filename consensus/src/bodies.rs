@@ -1,4 +1,10 @@
 //! The undecided blocks of one height.
+//!
+//! What we prepared is kept until the height is decided. Somebody may hold a certificate of it and
+//! show it many rounds later; from then on every leader must propose that block, and those who
+//! prepared it may be the only ones who have it. Time bounds what is kept so: a replica prepares at
+//! most one new body a round, a round without a decision lasts until honest replicas time out, and
+//! timeouts grow. All other bodies are bounded by number.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -44,8 +50,9 @@ impl Bodies {
         self.bodies.get_mut(id)
     }
 
-    /// Takes a body in; at the bound the one that came first goes, unless a certificate (`pinned`)
-    /// names it. False if there is no room.
+    /// Takes a body in. Recorded ones are always kept; of the others there are at most `max`, and at
+    /// that bound the one that came first goes, unless a certificate (`pinned`) names it. False if
+    /// there is no room.
     pub(crate) fn insert(
         &mut self,
         block: Block,
@@ -55,8 +62,9 @@ impl Bodies {
         pinned: &[BlockId],
     ) -> bool {
         let id = block.id();
-        if self.bodies.len() >= max && !self.bodies.contains_key(&id) {
-            let candidates = self.bodies.iter().filter(|(id, _)| !pinned.contains(id));
+        let others = || self.bodies.iter().filter(|(_, body)| !body.recorded);
+        if !recorded && others().count() >= max && !self.bodies.contains_key(&id) {
+            let candidates = others().filter(|(id, _)| !pinned.contains(id));
             let oldest = candidates.min_by_key(|(_, body)| body.arrival).map(|(id, _)| *id);
             let Some(oldest) = oldest else { return false };
             self.bodies.remove(&oldest);

@@ -238,6 +238,48 @@ fn a_leader_without_the_body_of_the_highest_certificate_fetches_it() {
     assert_eq!(proposals(&outputs)[0].block, block);
 }
 
+/// A leader withholds the certificate of its block while more rounds fail than bodies are kept, and
+/// then shows it: every later leader must propose this block, so whoever prepared it must have it.
+#[test]
+fn what_was_prepared_is_kept_however_late_its_certificate_comes() {
+    let rounds = 2 * config().max_bodies as u64;
+    let after = rounds + 1;
+    let probe = Lab::new(&[10; 4], 0);
+    let mut lab = Lab::leader((after..).find(|&r| probe.leads(r) != probe.leads(0)).unwrap());
+    let withheld = lab.block(lab.leads(0), 0);
+    assert_eq!(prepared(&lab.propose(0, &withheld, None)), [withheld.id()]);
+    let mut prepares = 0;
+    for round in 1..=rounds {
+        let leader = lab.leads(round);
+        if leader != lab.me {
+            let block = lab.block(leader, round);
+            assert_eq!(prepared(&lab.propose(round, &block, None)), [block.id()]);
+            prepares += 1;
+        }
+    }
+    assert!(prepares > config().max_bodies);
+    let others = lab.others();
+    let high_qc = lab.qc(0, Phase::Prepare, withheld.id());
+    let request = BlockRequest { height: Height(1), block: withheld.id() };
+    let give = |lab: &mut Lab, node| {
+        let outputs = lab.hear(node, Message::BlockRequest(request));
+        outputs.iter().any(|output| {
+            matches!(output, Output::Send { message: Message::Block(block), .. } if **block == withheld)
+        })
+    };
+    assert!(give(&mut lab, others[0]));
+    let mut lab = lab.restart();
+    assert!(give(&mut lab, others[0]), "so it does across a crash");
+    let round = (after..).find(|&round| lab.leads(round) == lab.me).unwrap();
+    let mut outputs = lab.hear_certificate(&lab.tc(round));
+    for &node in &others {
+        outputs.extend(lab.hear(node, lab.new_round(node, round, Some(high_qc.clone()))));
+    }
+    let proposed = proposals(&outputs);
+    assert_eq!(proposed.len(), 1);
+    assert_eq!((&proposed[0].block, &proposed[0].justify), (&withheld, &Some(high_qc)));
+}
+
 #[test]
 fn trap_8_the_block_size_limit_bites() {
     let probe = Lab::follower();

@@ -307,7 +307,7 @@ impl Replica {
         }
     }
 
-    /// Keeps a body, unless the bound is reached.
+    /// Keeps a body, unless it isn't recorded and the bound is reached.
     pub(crate) fn keep_body(
         &mut self,
         block: pocket_types::block::Block,

@@ -36,7 +36,8 @@ pub struct Config {
     /// How many rounds ahead of ours NewRound signatures are counted. Certificates move us any
     /// distance.
     pub round_window: u64,
-    /// How many different undecided bodies are kept at a height.
+    /// How many different undecided bodies are kept at a height, besides those that this replica
+    /// prepared: it must keep them all, at most one for each round that failed.
     pub max_bodies: usize,
     /// How many pieces of evidence wait for a block.
     pub max_evidence: usize,
