@@ -62,6 +62,23 @@ fn a_leaf_elsewhere_says_nothing_about_a_key() {
     }
 }
 
+/// A leaf off the key's path is refused for that reason at every level, and never beyond the proof's
+/// depth, where leaves of a tree do differ.
+#[test]
+fn a_leaf_must_begin_as_the_key_s_path_does() {
+    let root = Hash([9; 32]);
+    for depth in [1, 2, 7, 8, 9, 255, 256] {
+        for level in 0..256 {
+            let mut path = plain(&[b"key"]);
+            path.0[level / 8] ^= 0x80 >> (level % 8);
+            let terminal = Terminal::Leaf { path, value_hash: Hash([1; 32]) };
+            let siblings = List::new(vec![Hash([2; 32]); depth]).unwrap();
+            let refused = Proof { siblings, terminal }.verify(&root, b"key").unwrap_err();
+            assert_eq!(refused == ProofError::OffPath, level < depth, "{level} of {depth}");
+        }
+    }
+}
+
 #[test]
 fn a_proof_has_the_tree_s_only_shape() {
     // A lone leaf pushed down one level, with the empty sibling that no tree has there.
