@@ -148,6 +148,145 @@ fn trap_4_a_round_is_adopted_only_after_signatures_are_checked() {
     assert_eq!(lab.replica.round(), Round(2));
 }
 
+/// A certificate with one signature that is not its signer's.
+fn spoilt(mut certificate: Certificate) -> Certificate {
+    let mut signatures = certificate.signatures.to_vec();
+    signatures[70] ^= 1;
+    certificate.signatures = Bytes::new(signatures).unwrap();
+    certificate
+}
+
+#[test]
+fn a_forged_certificate_leads_nobody_into_a_round() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(2), 0);
+    let node = lab.others()[0];
+    for phase in [Phase::NewRound, Phase::Prepare, Phase::PreCommit, Phase::Commit] {
+        let names = if phase == Phase::NewRound { BlockId::default() } else { block.id() };
+        let forged = spoilt(lab.qc(2, phase, names));
+        let is_named = |outputs: &[Output], from: usize| {
+            matches!(
+                &refusals(outputs)[..],
+                [(peer, Refusal::Certificate(CertificateError::Signatures(bad)))]
+                    if *peer == from && bad.len() == 1
+            )
+        };
+        let (leader, mut proposal) = lab.proposal(2, &block, None);
+        proposal.entry = Some(forged.clone());
+        let outputs = lab.hear(leader, Message::Proposal(Box::new(proposal)));
+        assert!(is_named(&outputs, leader), "{phase:?}: {outputs:?}");
+        assert!(prepared(&outputs).is_empty());
+        // Nor by way of a NewRound that is honest but for it.
+        let vote = lab.vote(node, 3, Phase::NewRound, BlockId::default());
+        let message = NewRound { vote, high_qc: None, entry: Some(forged), commit: None };
+        let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
+        assert!(is_named(&outputs, node), "{phase:?}: {outputs:?}");
+        assert_eq!((lab.replica.round(), lab.replica.height()), (Round(0), Height(1)));
+        assert_eq!((lab.locked(), lab.replica.high_qc()), (None, None));
+    }
+    assert_eq!(prepared(&lab.propose(2, &block, None)), [block.id()], "the honest one still does");
+}
+
+/// The leader knows of no certificate itself: one NewRound of the quorum brings it.
+#[test]
+fn new_rounds_carry_the_highest_prepare_certificate_to_the_next_leader() {
+    // A replica that knows it says so, whether it gives the round up or enters the next.
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(0), 0);
+    let high_qc = lab.qc(0, Phase::Prepare, block.id());
+    lab.propose(0, &block, None);
+    lab.hear_certificate(&high_qc);
+    lab.now = Timestamp(5_000);
+    let said = |outputs: &[Output]| {
+        let messages = outputs.iter().filter_map(|output| match output {
+            Output::Broadcast { message: Message::NewRound(message), .. }
+            | Output::Send { message: Message::NewRound(message), .. } => Some((**message).clone()),
+            _ => None,
+        });
+        messages.collect::<Vec<_>>()
+    };
+    let gives_up = said(&lab.feed(Input::Tick));
+    let enters = said(&lab.hear_certificate(&lab.tc(2)));
+    assert!(!gives_up.is_empty() && !enters.is_empty());
+    for message in gives_up.iter().chain(&enters) {
+        assert_eq!(message.high_qc, Some(high_qc.clone()));
+    }
+    // A leader that knows nothing hears it.
+    let from = lab.me;
+    let mut lab = Lab::leader(1);
+    assert_ne!(lab.me, from);
+    let fresh = lab.others().into_iter().find(|&node| node != from).unwrap();
+    assert_eq!(lab.replica.high_qc(), None);
+    lab.propose(0, &block, None);
+    lab.hear_certificate(&lab.tc(1));
+    let mut outputs = lab.hear(from, Message::NewRound(Box::new(gives_up[0].clone())));
+    outputs.extend(lab.hear(fresh, lab.new_round(fresh, 1, None)));
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Build(_))));
+    let proposed = proposals(&outputs);
+    assert_eq!(proposed.len(), 1);
+    assert_eq!((&proposed[0].block, &proposed[0].justify), (&block, &Some(high_qc)));
+}
+
+#[test]
+fn a_certificate_of_another_height_is_refused_wherever_it_stands() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(2), 0);
+    let node = lab.others()[0];
+    for (height, phase) in
+        [0, 2].into_iter().flat_map(|h| [Phase::NewRound, Phase::Prepare].map(|phase| (h, phase)))
+    {
+        let names = if phase == Phase::NewRound { BlockId::default() } else { block.id() };
+        let foreign = |lab: &Lab, round| {
+            lab.qc_of(VoteData { height: Height(height), ..lab.data(round, phase, names) })
+        };
+        let elsewhere = |outputs: &[Output], from: usize| {
+            matches!(
+                &refusals(outputs)[..],
+                [(peer, Refusal::Misplaced { height: got, .. })]
+                    if *peer == from && *got == Height(height)
+            )
+        };
+        let (leader, honest) = lab.proposal(2, &block, None);
+        let mut entered = honest.clone();
+        entered.entry = Some(foreign(&lab, 2));
+        let outputs = lab.hear(leader, Message::Proposal(Box::new(entered)));
+        assert!(elsewhere(&outputs, leader), "entry, {outputs:?}");
+        let mut justified = honest;
+        justified.justify = Some(foreign(&lab, 1));
+        let outputs = lab.hear(leader, Message::Proposal(Box::new(justified)));
+        assert!(elsewhere(&outputs, leader), "justify, {outputs:?}");
+        let vote = lab.vote(node, 3, Phase::NewRound, BlockId::default());
+        let high_qc = Some(foreign(&lab, 1));
+        let message = NewRound { vote, high_qc, entry: None, commit: None };
+        let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
+        assert!(elsewhere(&outputs, node), "high QC, {outputs:?}");
+        // What let the sender into its height is no news in this one.
+        let message = NewRound { vote, high_qc: None, entry: Some(foreign(&lab, 2)), commit: None };
+        let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
+        assert!(refusals(&outputs).is_empty(), "and no offence: {outputs:?}");
+        lab.hear_certificate(&foreign(&lab, 2));
+        assert_eq!((lab.replica.round(), lab.replica.height()), (Round(0), Height(1)));
+        assert_eq!((lab.locked(), lab.replica.high_qc()), (None, None));
+    }
+}
+
+#[test]
+fn a_new_round_that_names_a_block_is_refused() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(0), 0).id();
+    for node in lab.others() {
+        let vote = lab.vote(node, 1, Phase::NewRound, block);
+        let message = NewRound { vote, high_qc: None, entry: None, commit: None };
+        let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
+        assert_eq!(refusals(&outputs), [(node, Refusal::NewRoundBlock(block))]);
+        assert_eq!(outputs.len(), 1);
+    }
+    assert_eq!(lab.replica.round(), Round(0), "none of them counts");
+    let outputs = lab.hear_certificate(&lab.qc(1, Phase::NewRound, block));
+    assert_eq!(refusals(&outputs), [(lab.others()[0], Refusal::NewRoundBlock(block))]);
+    assert_eq!(lab.replica.round(), Round(0));
+}
+
 #[test]
 fn more_than_a_third_makes_a_replica_join_a_round_and_a_quorum_lets_it_in() {
     let mut lab = Lab::follower();
