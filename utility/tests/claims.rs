@@ -261,6 +261,27 @@ fn a_session_settles_no_more_than_the_applications_stake_can_be_burnt_for() {
 }
 
 #[test]
+fn a_salary_is_rounded_down() {
+    // 8 relays at 10/3 uPOKT each earn 26, not 26 and two thirds.
+    let parameters = [("usage_to_reward_numerator", 10), ("usage_to_reward_denominator", 3)];
+    let mut net = Network::new(&genesis_with(&parameters));
+    net.advance_to(2);
+    let header = net.header();
+    let relays = relays(&net, "serv1", 8);
+    net.advance_to(6);
+    net.run("serv1", claim(header, tree(&relays).root()));
+    net.advance_to(9);
+    let message = proof(&net, "serv1", header, &relays);
+    net.run("serv1", message);
+    net.advance_to(11);
+    let salary = net.events.iter().find_map(|event| match event {
+        Event::ClaimSettled { settled: 8, salary, .. } => Some(*salary),
+        _ => None,
+    });
+    assert_eq!(salary, Some(Amount(26)));
+}
+
+#[test]
 fn an_invented_relay_is_hit_as_often_as_its_share() {
     // Half of the claim is invented: the challenge finds that out about half of the time.
     let (net, header, relays) = session_one();

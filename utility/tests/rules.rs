@@ -3,12 +3,13 @@
 mod common;
 
 use common::*;
-use pocket_types::codec::{List, Text};
+use pocket_types::codec::{self, List, Text};
 use pocket_types::hash::Hash;
 use pocket_types::id::{Address, ChainId};
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::{Amount, Height};
 use pocket_types::session::SessionHeader;
+use pocket_types::state::StateWrite;
 use pocket_types::sum::{SumNode, SumProof, SumRoot};
 use pocket_types::transaction::{ActorKind, Message, Role, TransactionError};
 use pocket_types::vrf::VrfPublicKey;
@@ -19,6 +20,7 @@ use pocket_utility::ledger::{
 use pocket_utility::query;
 use pocket_utility::state::actor::Status;
 use pocket_utility::state::treasury::{MAX_SUPPLY, Pool};
+use pocket_utility::state::{ONLY, TREASURY};
 
 fn send(to: &str, amount: u128) -> Message {
     Message::Send { to: address(to), amount: Amount(amount) }
@@ -510,4 +512,17 @@ fn the_largest_supply_works_and_one_more_is_refused() {
     let stake = Amount(u128::MAX);
     let actors = vec![GenesisActor { stake, ..actor("val1", validator("val1")) }];
     assert!(Genesis { actors, ..genesis() }.build().is_err());
+}
+
+#[test]
+fn a_block_over_books_that_do_not_balance_fails() {
+    let mut net = Network::devnet();
+    let mut treasury = query::treasury(&net.state).unwrap();
+    treasury.supply.total = Amount(treasury.supply.total.0 + 1);
+    net.state.put(TREASURY, ONLY.to_vec(), codec::encode(&treasury));
+    let failed = execute_block(&net.state, &net.context(), &[]).unwrap_err();
+    let BlockError::Ledger(LedgerError::NotConserved { height, .. }) = failed else {
+        panic!("{failed}");
+    };
+    assert_eq!(height, Height(1));
 }

@@ -18,7 +18,9 @@ pub const MAX_LOCAL_VALUE: usize = 16 << 20;
 
 impl<S: Store> Database<S> {
     /// Makes records of consensus, and bodies of undecided blocks, durable in one atomic write.
-    /// `height` is the one they are about; a commit of that height drops them.
+    /// `height` is the greatest of the heights that they are about; a commit of that height drops
+    /// them. With a smaller one, a step that ends one height and begins the next would lose what it
+    /// signed for the next.
     ///
     /// # Errors
     ///
