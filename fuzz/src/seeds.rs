@@ -7,19 +7,20 @@ use pocket_p2p::message::{Outcome, Request, RequestId, RequestKind, Response};
 use pocket_p2p::raintree::{Envelope, MessageId, Payload, Route, Segment, ViewId};
 use pocket_persistence::store::Op;
 use pocket_types::block::Block;
-use pocket_types::codec::{self, Bytes, List, Text, Wire};
+use pocket_types::codec::{self, Bytes, List, Text};
 use pocket_types::finality::FinalityProof;
 use pocket_types::hash::Hash;
 use pocket_types::number::Height;
 use pocket_types::vote::{Certificate, Vote};
 use serde::Serialize;
 
+use crate::types::golden;
 use crate::{persistence, utility};
 
-/// A corpus file: its target, its name and its content.
+/// An input: its target, its name and its content.
 pub type Seed = (&'static str, String, Vec<u8>);
 
-/// Corpus files of the targets that the golden files of `pocket-types` do not feed.
+/// Inputs for the targets that the golden files of `pocket-types` do not feed.
 pub fn seeds() -> Vec<Seed> {
     let genesis = serde_json::to_vec_pretty(&utility::beginning()).expect("plain data");
     let mut seeds = vec![("genesis", "devnet".into(), genesis)];
@@ -31,19 +32,15 @@ pub fn seeds() -> Vec<Seed> {
     seeds
 }
 
-fn golden<T: Wire>(bytes: &[u8]) -> T {
-    codec::decode(bytes).expect("a golden file")
-}
-
 fn seed(target: &'static str, name: &str, value: &impl Serialize) -> Seed {
     (target, name.into(), codec::encode(value))
 }
 
 fn messages() -> Vec<Seed> {
-    let block: Block = golden(include_bytes!("../corpus/blocks/block"));
-    let proof: FinalityProof = golden(include_bytes!("../corpus/blocks/finality_proof"));
-    let certificate: Certificate = golden(include_bytes!("../corpus/votes/certificate"));
-    let vote: Vote = golden(include_bytes!("../corpus/votes/vote_new_round"));
+    let block: Block = golden(include_str!("../../types/tests/golden/block.hex"));
+    let proof: FinalityProof = golden(include_str!("../../types/tests/golden/finality_proof.hex"));
+    let certificate: Certificate = golden(include_str!("../../types/tests/golden/certificate.hex"));
+    let vote: Vote = golden(include_str!("../../types/tests/golden/vote_new_round.hex"));
     let decided = DecidedBlock { block: block.clone(), proof };
     let new_round = NewRound {
         vote,

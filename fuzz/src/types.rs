@@ -1,6 +1,7 @@
 //! The shared vocabulary: every decoder of `pocket-types`, and its verifiers.
 
 use std::fmt::Debug;
+use std::sync::OnceLock;
 
 use pocket_types::block::{Block, Header};
 use pocket_types::codec::{self, Wire};
@@ -31,9 +32,9 @@ pub fn blocks(data: &[u8]) -> usize {
         for link in proof.links.iter() {
             let mut tip = TrustedTip::of(&link.header);
             let _ = pocket_types::finality::certified(&link.header, &link.certificate);
-            let _ = tip.advance(proof, &electorate());
+            let _ = tip.advance(proof, electorate());
         }
-        if let Ok(header) = proof.verify(&electorate()) {
+        if let Ok(header) = proof.verify(electorate()) {
             assert_eq!(header.id(), signed().1.block, "nobody signed this header");
         }
     });
@@ -44,17 +45,17 @@ pub fn blocks(data: &[u8]) -> usize {
 /// Votes, certificates, evidence and validator sets.
 pub fn votes(data: &[u8]) -> usize {
     let vote = decoded::<Vote>(data, |vote| {
-        let _ = Certificate::from_votes(vote.data, [vote, vote], &electorate());
+        let _ = Certificate::from_votes(vote.data, [vote, vote], electorate());
     });
     let certificate = decoded::<Certificate>(data, |certificate| {
-        let _ = certificate.verify(&electorate());
-        let votes = certificate.votes(&electorate());
+        let _ = certificate.verify(electorate());
+        let votes = certificate.votes(electorate());
         assert!(votes.len() <= electorate().len());
         // As if it were made by this set: the form and the signatures are looked at.
         let mut ours = certificate.clone();
         (ours.data.validators, ours.data.epoch) = (electorate().hash(), electorate().epoch());
-        if ours.verify(&electorate()).is_ok() {
-            let (prepare, commit) = signed();
+        if ours.verify(electorate()).is_ok() {
+            let &(prepare, commit) = signed();
             assert!([prepare, commit].contains(&ours.data), "nobody signed this");
         }
     });
@@ -90,7 +91,7 @@ pub fn relays(data: &[u8]) -> usize {
         let _ = request.verify();
     });
     let response = decoded::<RelayResponse>(data, |response| {
-        let mut head = some_request().proof.head;
+        let mut head = some_request().proof.head.clone();
         let _ = response.verify(&head);
         head.servicer = pocket_types::id::Address::of(&response.servicer);
         let _ = RelayResponse { request: head.digest(), ..response.clone() }.verify(&head);
@@ -101,7 +102,7 @@ pub fn relays(data: &[u8]) -> usize {
 /// Session proofs and what the state holds of sessions.
 pub fn sessions(data: &[u8]) -> usize {
     let proof = decoded::<SessionProof>(data, |proof| {
-        let Ok(mut header) = codec::decode::<Header>(HEADER) else { return };
+        let mut header = some_header().clone();
         let _ = proof.verify(&header);
         (header.chain, header.height) = (proof.session.network, proof.session.start);
         let _ = proof.verify(&header);
@@ -168,24 +169,38 @@ pub(crate) fn read_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(dat
 }
 
 /// A set of four, of whose members nobody has the keys here.
-fn electorate() -> Electorate {
-    let set = codec::decode::<ValidatorSet>(VALIDATOR_SET).expect("a golden file");
-    Electorate::new(set).expect("a valid set")
+fn electorate() -> &'static Electorate {
+    static ELECTORATE: OnceLock<Electorate> = OnceLock::new();
+    ELECTORATE.get_or_init(|| {
+        let set = golden(include_str!("../../types/tests/golden/validator_set.hex"));
+        Electorate::new(set).expect("a valid set")
+    })
 }
 
 /// All that a quorum of [`electorate`] ever signed: what else verifies is forged.
-fn signed() -> (VoteData, VoteData) {
-    let certificate = codec::decode::<Certificate>(CERTIFICATE).expect("a golden file");
-    let proof = codec::decode::<FinalityProof>(FINALITY_PROOF).expect("a golden file");
-    (certificate.data, proof.links[0].certificate.data)
+fn signed() -> &'static (VoteData, VoteData) {
+    static SIGNED: OnceLock<(VoteData, VoteData)> = OnceLock::new();
+    SIGNED.get_or_init(|| {
+        let prepare: Certificate = golden(include_str!("../../types/tests/golden/certificate.hex"));
+        let proof: FinalityProof =
+            golden(include_str!("../../types/tests/golden/finality_proof.hex"));
+        (prepare.data, proof.links[0].certificate.data)
+    })
 }
 
-fn some_request() -> RelayRequest {
-    codec::decode(RELAY_REQUEST).expect("a golden file")
+fn some_header() -> &'static Header {
+    static HEADER: OnceLock<Header> = OnceLock::new();
+    HEADER.get_or_init(|| golden(include_str!("../../types/tests/golden/header.hex")))
 }
 
-const CERTIFICATE: &[u8] = include_bytes!("../corpus/votes/certificate");
-const FINALITY_PROOF: &[u8] = include_bytes!("../corpus/blocks/finality_proof");
-const HEADER: &[u8] = include_bytes!("../corpus/blocks/header");
-const VALIDATOR_SET: &[u8] = include_bytes!("../corpus/votes/validator_set");
-const RELAY_REQUEST: &[u8] = include_bytes!("../corpus/relays/relay_request_raw");
+fn some_request() -> &'static RelayRequest {
+    static REQUEST: OnceLock<RelayRequest> = OnceLock::new();
+    REQUEST.get_or_init(|| golden(include_str!("../../types/tests/golden/relay_request_raw.hex")))
+}
+
+/// The value of a golden file of `pocket-types`.
+pub(crate) fn golden<T: Wire>(hex: &str) -> T {
+    let digits: String = hex.split_whitespace().collect();
+    let bytes = hex::decode(digits).expect("golden files are hex");
+    codec::decode(&bytes).expect("golden files are valid")
+}

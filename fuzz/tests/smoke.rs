@@ -1,14 +1,11 @@
-//! Every target over the committed corpus and seeded mutations of it, on any toolchain.
-//!
-//! What the golden files of `pocket-types` pin is part of the corpus. When they change on purpose,
-//! `POCKET_GOLDEN=write cargo test -p pocket-fuzz` brings it up to date.
+//! Every target over its corpus and seeded mutations of it, on any toolchain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use pocket_fuzz::TARGETS;
-use pocket_fuzz::seeds::seeds;
+use pocket_fuzz::seeds::{Seed, seeds};
 use pocket_sim::Random;
 use pocket_types::hash::Domain;
 
@@ -29,13 +26,48 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
+/// What a target starts from: its committed corpus, which a fuzzer may have added to, its seeds, and
+/// the golden files that it accepts.
+fn inputs() -> BTreeMap<&'static str, BTreeMap<String, Vec<u8>>> {
+    let mut inputs = BTreeMap::new();
+    for (target, _) in TARGETS {
+        inputs.insert(*target, files(&here("corpus").join(target)));
+    }
+    for (target, name, content) in fresh() {
+        inputs.get_mut(target).unwrap().insert(name, content);
+    }
+    inputs
+}
+
+/// What the code as it stands makes of seeds and golden files.
+fn fresh() -> Vec<Seed> {
+    let mut fresh = seeds();
+    for (file, content) in files(&here("../types/tests/golden")) {
+        let (name, form) = file.split_once('.').unwrap();
+        let json = form == "json";
+        let content = if json { content } else { unhex(&content) };
+        let of_the_types = TARGETS.iter().filter(|(target, _)| match *target {
+            "json" => json,
+            target => !json && TYPES.contains(&target),
+        });
+        let taken = of_the_types.filter(|(_, body)| body(&content) > 0);
+        fresh.extend(taken.map(|(target, _)| (*target, name.to_string(), content.clone())));
+    }
+    fresh
+}
+
+fn unhex(text: &[u8]) -> Vec<u8> {
+    let digits = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace());
+    hex::decode(digits.collect::<Vec<_>>()).unwrap()
+}
+
 #[test]
 fn every_target_survives_its_corpus_and_what_becomes_of_it() {
+    let inputs = inputs();
     for (name, target) in TARGETS {
-        let corpus = files(&here("corpus").join(name));
-        assert!(!corpus.is_empty(), "{name}");
+        let corpus = &inputs[name];
         let mut accepted = 0;
-        for (file, data) in &corpus {
+        for (file, data) in corpus {
             target(data);
             // Seeded by the file's name: a failure comes back in every run.
             let seed = u64::from_le_bytes(
@@ -102,54 +134,23 @@ fn each_target_has_its_binary_and_its_corpus() {
     }
 }
 
-/// Writes a corpus file if that is asked for, and checks that it is up to date.
-fn pin(target: &str, name: &str, content: &[u8]) {
-    let path = here("corpus").join(target).join(name);
-    if env::var("POCKET_GOLDEN").is_ok() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-    }
-    assert_eq!(fs::read(&path).ok().as_deref(), Some(content), "{path:?} is out of date");
-}
-
+/// `POCKET_CORPUS=write cargo test -p pocket-fuzz` brings the committed corpus up to date; a fuzzer
+/// starts from it.
 #[test]
-fn every_seed_is_in_the_corpus_and_its_target_can_use_it() {
-    for (target, name, content) in seeds() {
-        pin(target, &name, &content);
-        let (_, body) = TARGETS.iter().find(|(name, _)| *name == target).unwrap();
-        assert!(body(&content) > 0, "{target}/{name}");
-    }
-}
-
-#[test]
-fn the_golden_files_of_every_wire_type_are_in_the_corpus() {
-    let mut stray = Vec::new();
-    for (file, content) in files(&here("../types/tests/golden")) {
-        let (name, form) = file.split_once('.').unwrap();
-        let content = match form {
-            "json" => content,
-            _ => {
-                let digit = |byte: &u8| !byte.is_ascii_whitespace();
-                hex::decode(content.into_iter().filter(digit).collect::<Vec<_>>()).unwrap()
-            }
-        };
-        let json = form == "json";
-        let of_the_types = TARGETS.iter().filter(|(target, _)| match *target {
-            "json" => json,
-            target => !json && TYPES.contains(&target),
-        });
-        let taken: Vec<_> = of_the_types.filter(|(_, body)| body(&content) > 0).collect();
-        for (target, _) in &taken {
-            pin(target, name, &content);
-        }
-        if taken.is_empty() {
-            stray.push(file);
+fn every_target_can_use_its_seeds_and_every_golden_file_is_one() {
+    let fresh = fresh();
+    for (target, name, content) in &fresh {
+        let (_, body) = TARGETS.iter().find(|(name, _)| name == target).unwrap();
+        assert!(body(content) > 0, "{target}/{name}");
+        if env::var("POCKET_CORPUS").is_ok() {
+            fs::write(here("corpus").join(target).join(name), content).unwrap();
         }
     }
+    let decoded = fresh.iter().filter(|(target, ..)| *target != "json");
+    let used: BTreeSet<_> = decoded.map(|(_, name, _)| name.clone()).collect();
+    let golden = files(&here("../types/tests/golden")).into_keys();
+    let wire = golden.filter_map(|file| Some(file.strip_suffix(".hex")?.to_string()));
     // Parts of other types, which nobody decodes by themselves.
-    let parts: Vec<_> = stray.iter().filter(|file| file.ends_with(".hex")).collect();
-    assert_eq!(
-        parts,
-        ["index_fishermen.hex", "index_servicers.hex", "offence.hex", "sum_root.hex"]
-    );
+    let parts: Vec<_> = wire.filter(|name| !used.contains(name)).collect();
+    assert_eq!(parts, ["index_fishermen", "index_servicers", "offence", "sum_root"]);
 }

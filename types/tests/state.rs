@@ -36,10 +36,10 @@ fn model<'c>(changes: impl IntoIterator<Item = &'c Change>) -> BTreeMap<(usize, 
 }
 
 fn agree(state: &impl StateRead, model: &BTreeMap<(usize, u8), u8>) -> Result<(), TestCaseError> {
-    for collection in 0..2 {
+    for (place, collection) in COLLECTIONS.into_iter().enumerate() {
         for key in 0..6 {
-            let expected = model.get(&(collection, key)).map(|&value| vec![value]);
-            prop_assert_eq!(state.get(COLLECTIONS[collection], &[key]), Ok(expected));
+            let expected = model.get(&(place, key)).map(|&value| vec![value]);
+            prop_assert_eq!(state.get(collection, &[key]), Ok(expected));
         }
     }
     Ok(())
