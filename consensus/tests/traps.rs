@@ -566,6 +566,36 @@ fn a_restarted_leader_doesn_t_propose_twice() {
 }
 
 #[test]
+fn a_leader_says_the_same_again_whatever_it_has_learnt_since() {
+    let mut lab = Lab::leader(3);
+    let (a, b) = (lab.block(lab.leads(0), 0), lab.block(lab.leads(1), 1));
+    lab.propose(0, &a, None);
+    lab.hear_certificate(&lab.tc(3));
+    let justify = lab.qc(0, Phase::Prepare, a.id());
+    let mut first = vec![];
+    for node in lab.others() {
+        let message = lab.new_round(node, 3, Some(justify.clone()));
+        first.extend(proposals(&lab.hear(node, message)));
+    }
+    assert_eq!(first.len(), 1);
+    assert_eq!((&first[0].block, &first[0].justify), (&a, &Some(justify)));
+    // A later certificate for another block, withheld until now.
+    lab.hear_certificate(&lab.qc(1, Phase::Prepare, b.id()));
+    let again = |lab: &mut Lab| {
+        lab.now = Timestamp(lab.now.0 + config().resend.0);
+        proposals(&lab.feed(Input::Tick))
+    };
+    assert_eq!(again(&mut lab), first);
+    let (mut lab, outputs) = lab.restart_with_outputs();
+    assert_eq!(proposals(&outputs), first, "so it does across a crash");
+    assert_eq!(again(&mut lab), first);
+    // Nobody finds fault with it.
+    let mut follower = Lab::new(&[10; 4], lab.others()[0]);
+    let outputs = follower.hear(lab.me, Message::Proposal(Box::new(first[0].clone())));
+    assert_eq!(prepared(&outputs), [a.id()]);
+}
+
+#[test]
 fn who_gave_a_round_up_votes_in_it_no_more() {
     let mut lab = Lab::follower();
     let block = lab.block(lab.leads(0), 0);
@@ -733,7 +763,6 @@ fn every_wrong_header_is_refused_by_its_name_and_leaves_no_trace() {
     let mut lab = Lab::follower();
     let honest = lab.block(lab.leads(0), 0);
     let leader = lab.leads(0);
-    let latest = lab.now.after(config().max_drift);
     type Case = (Box<dyn Fn(&mut Block)>, Refusal);
     let cases: Vec<Case> = vec![
         (Box::new(|b| b.header.version = 2), Refusal::Header("version")),
@@ -753,10 +782,6 @@ fn every_wrong_header_is_refused_by_its_name_and_leaves_no_trace() {
         (
             Box::new(|b| b.header.time = Timestamp(0)),
             Refusal::TimeNotAfter { got: Timestamp(0), parent: Timestamp(0) },
-        ),
-        (
-            Box::new(move |b| b.header.time = Timestamp(latest.0 + 1)),
-            Refusal::TimeAhead { got: Timestamp(latest.0 + 1), latest },
         ),
         (
             Box::new({
@@ -784,6 +809,19 @@ fn every_wrong_header_is_refused_by_its_name_and_leaves_no_trace() {
     assert_eq!(refusals(&outputs), [(leader, Refusal::BlockId { signed: honest.id(), got })]);
     // None of them spoiled the leader's real proposal.
     assert_eq!(prepared(&lab.propose(0, &honest, None)), [honest.id()]);
+}
+
+#[test]
+fn a_proposal_ahead_of_our_clock_is_no_offence_and_waits_for_its_time() {
+    let mut lab = Lab::follower();
+    let mut block = lab.block(lab.leads(0), 0);
+    let latest = lab.now.after(config().max_drift);
+    block.header.time = Timestamp(latest.0 + 1);
+    let outputs = lab.propose(0, &block, None);
+    assert!(matches!(outputs[..], [Output::Dropped { .. }]), "{outputs:?}");
+    // The leader says it again.
+    lab.now = Timestamp(lab.now.0 + 1);
+    assert_eq!(prepared(&lab.propose(0, &block, None)), [block.id()]);
 }
 
 #[test]

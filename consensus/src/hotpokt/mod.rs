@@ -64,11 +64,11 @@ pub(crate) struct RoundState {
 }
 
 /// A proposal under consideration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Proposed {
     pub(crate) block: BlockId,
-    /// Round of its justify certificate.
-    pub(crate) justify: Option<Round>,
+    /// Its justify certificate, whatever is known by now: a leader says the same again.
+    pub(crate) justify: Option<Certificate>,
 }
 
 /// A body that a certificate names and nobody has sent yet.

@@ -119,9 +119,8 @@ impl Replica {
         let id = block.id();
         self.record_body(&id, fx);
         let Some(vote) = self.sign(self.round.number, Phase::Propose, id, fx) else { return };
-        let round = justify.as_ref().map(|justify| justify.data.round);
         self.round.proposed = Some(vote);
-        self.round.proposal = Some(Proposed { block: id, justify: round });
+        self.round.proposal = Some(Proposed { block: id, justify: justify.clone() });
         let entry = self.round.entry.clone();
         let message = Message::Proposal(Box::new(Proposal { vote, block, justify, entry }));
         fx.emit(Output::Broadcast { to: self.electorate(), message });
@@ -174,7 +173,14 @@ impl Replica {
         if got != data.block {
             return Err(Refusal::BlockId { signed: data.block, got });
         }
-        let news = self.judge(now, &proposal)?;
+        let news = match self.judge(now, &proposal) {
+            // Who of us has the wrong clock is unknown; the leader says it again until then.
+            Err(Refusal::TimeAhead { .. }) => {
+                fx.emit(Output::Dropped { peer: from, what: "proposal ahead of our clock" });
+                return Ok(());
+            }
+            news => news?,
+        };
 
         let Proposal { vote, block, justify, .. } = proposal;
         for certificate in news.into_iter().flatten() {
@@ -183,9 +189,8 @@ impl Replica {
         if data.height != self.height() || data.round != self.round.number {
             return Ok(());
         }
-        let round = justify.as_ref().map(|justify| justify.data.round);
         self.round.proposed = Some(vote);
-        self.round.proposal = Some(Proposed { block: got, justify: round });
+        self.round.proposal = Some(Proposed { block: got, justify });
         self.accept_body(block, fx);
         self.prepare(fx);
         self.try_decide(now, fx);
@@ -278,18 +283,19 @@ impl Replica {
 
     /// Votes Prepare for the round's proposal if it is valid and safe.
     fn prepare(&mut self, fx: &mut Fx) {
-        let Some(proposed) = self.round.proposal else { return };
+        let Some(proposed) = &self.round.proposal else { return };
+        let block = proposed.block;
         let valid = |state: &BodyState| matches!(state, BodyState::Valid(_));
-        let known = self.bodies.get(&proposed.block).is_some_and(|body| valid(&body.state));
-        if !known || !self.is_safe(&proposed) {
+        let known = self.bodies.get(&block).is_some_and(|body| valid(&body.state));
+        if !known || !self.is_safe(proposed) {
             return;
         }
-        let data = self.data(self.round.number, Phase::Prepare, proposed.block);
+        let data = self.data(self.round.number, Phase::Prepare, block);
         if !self.signer.as_ref().is_some_and(|signer| signer.may_sign(&data)) {
             return;
         }
-        self.record_body(&proposed.block, fx);
-        if let Some(vote) = self.sign(self.round.number, Phase::Prepare, proposed.block, fx) {
+        self.record_body(&block, fx);
+        if let Some(vote) = self.sign(self.round.number, Phase::Prepare, block, fx) {
             self.cast(vote, fx);
         }
     }
@@ -298,7 +304,7 @@ impl Replica {
     fn is_safe(&self, proposed: &Proposed) -> bool {
         self.lock.as_ref().is_none_or(|lock| {
             lock.data.block == proposed.block
-                || proposed.justify.is_some_and(|justify| justify > lock.data.round)
+                || proposed.justify.as_ref().is_some_and(|qc| qc.data.round > lock.data.round)
         })
     }
 

@@ -151,11 +151,12 @@ impl Replica {
             return Some(Message::Certificate(Box::new(certificate.clone())));
         }
         let vote = self.round.proposed?;
-        let body = self.bodies.get(&vote.data.block)?;
+        let proposal = self.round.proposal.as_ref()?;
+        let body = self.bodies.get(&proposal.block)?;
         Some(Message::Proposal(Box::new(Proposal {
             vote,
             block: body.block.clone(),
-            justify: self.high_qc.clone().filter(|qc| qc.data.block == vote.data.block),
+            justify: proposal.justify.clone(),
             entry: self.round.entry.clone(),
         })))
     }

@@ -207,7 +207,9 @@ pub enum Refusal {
         /// The parent's.
         parent: Timestamp,
     },
-    /// The header's time is too far ahead of our clock; if everybody's is, our clock is slow.
+    /// The header's time is too far ahead of our clock. Of a block that our host built. A leader's
+    /// proposal is left out ([`Dropped`](crate::Output::Dropped)), for its clock may be right and ours
+    /// slow; the leader sends it again until its time has come.
     #[error("time {got} lies beyond {latest}")]
     TimeAhead {
         /// The header's time.

@@ -55,8 +55,9 @@ pub enum Output {
         /// What was wrong.
         reason: Refusal,
     },
-    /// A message was left out though nothing need be wrong with it: a bound was reached, or it came
-    /// when nobody waited for it.
+    /// A message was left out though nothing need be wrong with it: a bound was reached, it came when
+    /// nobody waited for it, or from no validator, or it proposes a block whose time lies ahead of our
+    /// clock.
     Dropped {
         /// Who sent it.
         peer: PublicKey,

@@ -10,7 +10,7 @@ use pocket_types::vote::{Certificate, Phase, Vote};
 
 use crate::bodies::{Bodies, BodyState};
 use crate::certificates::Certificates;
-use crate::hotpokt::{Ahead, RoundState};
+use crate::hotpokt::{Ahead, Proposed, RoundState};
 use crate::pacemaker::Pacemaker;
 use crate::replica::Replica;
 use crate::replica::config::{Config, Identity};
@@ -103,7 +103,10 @@ impl Replica {
             match record {
                 Record::Vote(vote) => {
                     if vote.data.phase == Phase::Propose {
-                        proposed = Some(vote);
+                        // The high QC of that time, if it names the block, was its justify.
+                        let block = vote.data.block;
+                        let justify = self.high_qc.clone().filter(|qc| qc.data.block == block);
+                        proposed = Some((vote, Proposed { block, justify }));
                     }
                     if vote.data.phase != Phase::NewRound {
                         round = round.max(vote.data.round);
@@ -126,7 +129,10 @@ impl Replica {
         let certificates = [entry, self.high_qc.clone(), self.lock.clone()];
         let entry = certificates.into_iter().flatten().find(|entry| entry.data.round == round);
         self.round = RoundState::new(round, entry);
-        self.round.proposed = proposed.filter(|vote: &Vote| vote.data.round == round);
+        if let Some((vote, proposal)) = proposed.filter(|(vote, _)| vote.data.round == round) {
+            self.round.proposed = Some(vote);
+            self.round.proposal = Some(proposal);
+        }
     }
 
     fn recall(&mut self, vote: Vote) -> Result<(), RecoverError> {
