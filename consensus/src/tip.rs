@@ -6,6 +6,7 @@ use pocket_types::block::Header;
 use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
+use pocket_types::key::PublicKey;
 use pocket_types::number::{Epoch, Height, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::Certificate;
@@ -141,6 +142,13 @@ impl Tip {
     ) -> Self {
         let trusted = TrustedTip::of(header);
         self.follow(trusted, header.randomness, certificate, next)
+    }
+
+    /// Whether somebody votes at this height or the next, or did for the tip.
+    pub(crate) fn is_voter(&self, key: &PublicKey) -> bool {
+        let past = self.decision.as_ref().map(|decision| &decision.electorate);
+        let electorates = [&self.validators, &self.next_validators].into_iter().chain(past);
+        electorates.into_iter().any(|electorate| electorate.position(key).is_some())
     }
 
     /// The electorate two heights after the next block, which yielded `change`.

@@ -917,8 +917,18 @@ fn who_is_behind_in_a_height_is_let_into_the_round() {
     let answer = lab.hear(node, lab.new_round(node, 1, None));
     assert_eq!(shown(&answer, node), vec![timeout.clone()]);
     // One that signed for our round, says so again and is in an earlier one still waits outside.
+    lab.now = lab.now.after(config().resend);
     lab.hear(node, lab.new_round(node, 2, None));
-    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 2, None)), node), [timeout]);
+    let answer = lab.hear(node, lab.new_round(node, 2, None));
+    assert_eq!(shown(&answer, node), vec![timeout.clone()]);
+    // Once in a while, and a newer one at once.
+    for _ in 0..10 {
+        let answer = lab.hear(node, lab.new_round(node, 1, None));
+        assert!(matches!(answer[..], [Output::Dropped { .. }]));
+    }
+    let newer = lab.tc(3);
+    lab.hear_certificate(&newer);
+    assert_eq!(shown(&lab.hear(node, lab.new_round(node, 1, None)), node), [newer]);
 }
 
 #[test]
@@ -932,7 +942,34 @@ fn who_is_behind_by_a_height_is_shown_its_decision() {
     let answer = lab.hear(node, lab.new_round(node, 1, None));
     assert_eq!(shown(&answer, node), vec![decision.clone()]);
     let vote = lab.vote(node, 0, Phase::Prepare, block.id());
+    for _ in 0..10 {
+        let answer = lab.hear(node, Message::Vote(vote));
+        assert!(matches!(answer[..], [Output::Dropped { .. }]), "once in a while");
+    }
+    lab.now = lab.now.after(config().resend);
     assert_eq!(shown(&lab.hear(node, Message::Vote(vote)), node), [decision]);
+}
+
+#[test]
+fn strangers_are_shown_nothing_and_make_no_work() {
+    let mut lab = Lab::follower();
+    let block = lab.block(lab.leads(0), 0);
+    let stranger = 20;
+    // Not even verified: a forged one is left out by the same words as an honest one.
+    let timeout = lab.tc(2);
+    for certificate in [spoilt(timeout.clone()), timeout] {
+        let outputs = lab.hear(stranger, Message::Certificate(Box::new(certificate)));
+        assert!(matches!(outputs[..], [Output::Dropped { .. }]), "{outputs:?}");
+    }
+    assert_eq!(lab.replica.round(), Round(0));
+    lab.propose(0, &block, None);
+    lab.hear_certificate(&lab.qc(0, Phase::Commit, block.id()));
+    assert_eq!(lab.replica.height(), Height(2));
+    let vote = lab.vote(stranger, 0, Phase::Prepare, block.id());
+    for message in [lab.new_round(stranger, 1, None), Message::Vote(vote)] {
+        let outputs = lab.hear(stranger, message);
+        assert!(matches!(outputs[..], [Output::Dropped { .. }]), "{outputs:?}");
+    }
 }
 
 #[test]

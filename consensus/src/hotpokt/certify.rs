@@ -54,6 +54,10 @@ impl Replica {
             let message = Message::Certificate(Box::new(certificate));
             return self.later(now, from, data.height, None, message, fx);
         }
+        if !self.tip.is_voter(&from) {
+            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+            return Ok(());
+        }
         let certificate = self.verify(&certificate)?;
         self.use_certificate(now, certificate, fx);
         Ok(())
@@ -156,7 +160,7 @@ impl Replica {
         self.fetch = Some(Fetch { certificate, attempts: attempts.saturating_add(1) });
     }
 
-    /// Bodies are large: each validator is given one per resending interval.
+    /// Bodies are large: each voter is given one per resending interval.
     pub(crate) fn on_block_request(
         &mut self,
         now: Timestamp,
@@ -164,12 +168,10 @@ impl Replica {
         request: BlockRequest,
         fx: &mut Fx,
     ) {
-        let validator = self.tip.validators().position(&from).is_some()
-            || self.tip.next_validators().position(&from).is_some();
         let served = self.served.get(&from);
         let soon =
             served.is_some_and(|&served| now < served.after(self.config.resend) && now >= served);
-        if !validator || soon {
+        if !self.tip.is_voter(&from) || soon {
             return fx
                 .emit(Output::Dropped { peer: from, what: "block request beyond the allowance" });
         }

@@ -16,6 +16,7 @@ use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
+use crate::signer::{Position, position};
 use crate::tally::{Added, Tally};
 use crate::tip::Tip;
 
@@ -135,9 +136,30 @@ impl Replica {
     }
 
     /// Shows the decision of the last height to somebody who is still deciding it, or an earlier one.
-    pub(crate) fn answer_straggler(&self, peer: PublicKey, fx: &mut Fx) {
-        if let Some(certificate) = self.tip.certificate() {
-            fx.send(peer, Message::Certificate(Box::new(certificate.clone())));
+    pub(crate) fn answer_straggler(&mut self, now: Timestamp, peer: PublicKey, fx: &mut Fx) {
+        if let Some(certificate) = self.tip.certificate().cloned() {
+            self.show(now, peer, certificate, fx);
         }
+    }
+
+    /// Shows a certificate that helps a straggler on. Certificates are large: the same one is given
+    /// to each voter once per resending interval.
+    pub(crate) fn show(
+        &mut self,
+        now: Timestamp,
+        peer: PublicKey,
+        certificate: Certificate,
+        fx: &mut Fx,
+    ) {
+        let what = position(&certificate.data);
+        let soon = |&(shown, at): &(Position, Timestamp)| {
+            shown == what && at <= now && now < at.after(self.config.resend)
+        };
+        if !self.tip.is_voter(&peer) || self.shown.get(&peer).is_some_and(soon) {
+            let what = "straggler beyond the allowance";
+            return fx.emit(Output::Dropped { peer, what });
+        }
+        self.shown.insert(peer, (what, now));
+        fx.send(peer, Message::Certificate(Box::new(certificate)));
     }
 }

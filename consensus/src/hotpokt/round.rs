@@ -185,7 +185,7 @@ impl Replica {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }
         if data.height < self.height() {
-            self.answer_straggler(from, fx);
+            self.answer_straggler(now, from, fx);
             return Ok(());
         }
         if data.height > self.height() {
@@ -260,7 +260,7 @@ impl Replica {
     ) -> Heard {
         let round = vote.data.round;
         if round < self.round.number {
-            self.let_in(vote.signer, fx);
+            self.let_in(now, vote.signer, fx);
             return Ok(());
         }
         if round.0 - self.round.number.0 > self.config.round_window {
@@ -273,7 +273,7 @@ impl Replica {
         match tally.add(vote, position, &electorate) {
             Added::Counted => self.weigh_new_rounds(now, round, fx),
             // It says so again, so it is still waiting outside.
-            Added::Known if entered < self.round.number => self.let_in(vote.signer, fx),
+            Added::Known if entered < self.round.number => self.let_in(now, vote.signer, fx),
             Added::Known | Added::Conflict(_) => {}
             Added::Invalid => return Err(invalid(&vote)),
         }
@@ -302,9 +302,9 @@ impl Replica {
     }
 
     /// Shows a replica that is behind in this height into our round.
-    fn let_in(&self, peer: PublicKey, fx: &mut Fx) {
-        if let Some(entry) = &self.round.entry {
-            fx.send(peer, Message::Certificate(Box::new(entry.clone())));
+    fn let_in(&mut self, now: Timestamp, peer: PublicKey, fx: &mut Fx) {
+        if let Some(entry) = self.round.entry.clone() {
+            self.show(now, peer, entry, fx);
         }
     }
 

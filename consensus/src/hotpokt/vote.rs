@@ -73,7 +73,7 @@ impl Replica {
         }
         if data.height < self.height() {
             if !self.on_late_commit(from, vote)? {
-                self.answer_straggler(from, fx);
+                self.answer_straggler(now, from, fx);
             }
             return Ok(());
         }

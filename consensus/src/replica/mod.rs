@@ -28,7 +28,7 @@ use crate::certificates::Certificates;
 use crate::hotpokt::{Ahead, Fetch, RoundState};
 use crate::pacemaker::Pacemaker;
 use crate::schedule::{LeaderSchedule, Leaders};
-use crate::signer::Signer;
+use crate::signer::{Position, Signer};
 use crate::tally::Tally;
 use crate::tip::Tip;
 
@@ -70,6 +70,8 @@ pub struct Replica {
     pub(crate) evidence: BTreeMap<Hash, Evidence>,
     /// When each validator was last given a body.
     pub(crate) served: BTreeMap<PublicKey, Timestamp>,
+    /// The certificate that each straggler was last shown, and when.
+    pub(crate) shown: BTreeMap<PublicKey, (Position, Timestamp)>,
     /// What the log says of later heights than the one being decided.
     pub(crate) unread: Vec<Record>,
 

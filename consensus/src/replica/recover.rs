@@ -57,6 +57,7 @@ impl Replica {
             commit_vote: None,
             evidence: BTreeMap::new(),
             served: BTreeMap::new(),
+            shown: BTreeMap::new(),
             unread: Vec::new(),
             high_qc: None,
             lock: None,
@@ -173,8 +174,8 @@ impl Replica {
         self.fetch = None;
         self.new_rounds = BTreeMap::new();
         self.restore();
-        let electorate = self.electorate();
-        self.served.retain(|peer, _| electorate.position(peer).is_some());
+        self.served.retain(|peer, _| self.tip.is_voter(peer));
+        self.shown.retain(|peer, _| self.tip.is_voter(peer));
     }
 }
 
