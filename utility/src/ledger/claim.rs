@@ -4,6 +4,11 @@
 //! one that takes claims: nobody could know it when committing. The relay whose interval holds the
 //! point has to be shown, signed by somebody who could ask for the application. A claim in which a
 //! share of the relays is invented survives with the chance of the rest.
+//!
+//! One challenge is the simplest form. It does not show that the tree's digests strictly increase, so
+//! a relay that stands in the tree several times goes unnoticed: proofs of neighbours and several
+//! challenges come with the full economy of relays. Until then a claim is bounded by what its
+//! application's stake can be burnt for, and burning costs more than it earns.
 
 use alloc::vec::Vec;
 
