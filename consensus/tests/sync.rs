@@ -5,19 +5,26 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{Setup, height, public, simulate};
-use pocket_consensus::Tip;
+use pocket_consensus::replica::config::MAX_BLOCK_BYTES;
+use pocket_consensus::replica::message::Proposal;
 use pocket_consensus::sync::message::{MAX_RANGE, MAX_RANGE_BYTES};
 use pocket_consensus::sync::serve::{self, RequestError};
 use pocket_consensus::sync::{
     Config, DecidedBlock, Input, Output, Range, RangeRequest, Sync, SyncMessage, SyncRefusal,
 };
+use pocket_consensus::{Replica, Tip, replica};
 use pocket_sim::Plan;
-use pocket_types::codec::{Bytes, List, encoded_len};
+use pocket_types::block::{Block, Header};
+use pocket_types::codec::{Bytes, List, Wire, decode, encode, encoded_len};
 use pocket_types::finality::FinalityProof;
 use pocket_types::hash::Hash;
+use pocket_types::id::Address;
+use pocket_types::key::Signature;
 use pocket_types::machine::{Machine, Tick};
-use pocket_types::number::{Duration, Height, Timestamp};
+use pocket_types::number::{Amount, Duration, Height, Timestamp};
+use pocket_types::transaction::{Message, Transaction, TransactionBody};
 use pocket_types::validator::MAX_VALIDATORS;
+use pocket_types::vote::Certificate;
 
 fn config() -> Config {
     Config {
@@ -275,12 +282,66 @@ fn serving_is_bounded() {
     assert_eq!(ask(1, got).unwrap_err(), RequestError::TooMany { got });
     assert_eq!(ask(19, 10).unwrap().blocks.len(), 2);
     assert_eq!(ask(21, 10).unwrap().blocks.len(), 0);
-    // As many as fit, and always one.
-    let mut signatures = chain[1].clone();
-    let certificate = signatures.block.header.parent_certificate.as_mut().unwrap();
+}
+
+/// A block of nearly `max` bytes, with certificates of the largest size.
+fn large(chain: &[DecidedBlock], max: usize) -> DecidedBlock {
+    let DecidedBlock { mut block, proof } = chain[1].clone();
+    let mut certificate = proof.links[0].certificate.clone();
+    certificate.signers = Bytes::new(vec![0; MAX_VALIDATORS / 8]).unwrap();
     certificate.signatures = Bytes::new(vec![0; MAX_VALIDATORS * 64]).unwrap();
-    let size = encoded_len(&signatures);
-    let request = RangeRequest { from: Height(1), count: MAX_RANGE as u64 };
-    let full = serve::respond(&request, |_| Ok::<_, RequestError>(Some(signatures.clone())));
-    assert_eq!(full.unwrap().blocks.len(), MAX_RANGE_BYTES / size);
+    block.header.parent_certificate = Some(certificate.clone());
+    let body = TransactionBody {
+        chain: common::chain(),
+        nonce: 0,
+        expiry: Height(1),
+        fee: Amount(1),
+        signer: public(0),
+        message: Message::Send { to: Address([1; 20]), amount: Amount(1) },
+    };
+    let transaction = Transaction { body, signature: Signature([0; 64]) };
+    let room = (max - encoded_len(&block)) / encoded_len(&transaction);
+    block.transactions = List::new(vec![transaction; room]).unwrap();
+    let proof = FinalityProof::commit(block.header.clone(), certificate);
+    DecidedBlock { block, proof }
+}
+
+#[test]
+fn whatever_is_decided_fits_a_message() {
+    let channel = Block::MAX_BYTES + Header::MAX_BYTES;
+    let proof = 8 + Header::MAX_BYTES + Certificate::MAX_BYTES;
+    assert_eq!(SyncMessage::MAX_BYTES, channel);
+    const { assert!(MAX_BLOCK_BYTES < Block::MAX_BYTES && MAX_BLOCK_BYTES > Block::MAX_BYTES / 2) };
+    assert!(MAX_BLOCK_BYTES + proof <= MAX_RANGE_BYTES);
+    let beside = Proposal::MAX_BYTES - Block::MAX_BYTES;
+    assert!(4 + MAX_BLOCK_BYTES + beside <= channel);
+
+    let (setup, chain) = history();
+    let respond = |block: &DecidedBlock| {
+        let request = RangeRequest { from: Height(1), count: MAX_RANGE as u64 };
+        let range = serve::respond(&request, |_| Ok::<_, RequestError>(Some(block.clone())))?;
+        let count = range.blocks.len();
+        let bytes = encode(&SyncMessage::Range(range));
+        assert!(bytes.len() <= channel, "{} bytes", bytes.len());
+        assert!(decode::<SyncMessage>(&bytes).is_ok());
+        Ok::<_, RequestError>(count)
+    };
+    // As many as fit, down to one; and one that doesn't is refused by name.
+    let small = chain[1].clone();
+    assert_eq!(respond(&small), Ok(MAX_RANGE));
+    let largest = large(&chain, MAX_BLOCK_BYTES);
+    assert!(encoded_len(&largest.block) > MAX_BLOCK_BYTES - 512);
+    assert_eq!(respond(&largest), Ok(1));
+    let mut several = chain[1].clone();
+    several.block.transactions = List::new(largest.block.transactions[..150].to_vec()).unwrap();
+    let expected = MAX_RANGE_BYTES / encoded_len(&several);
+    assert!((2..MAX_RANGE).contains(&expected));
+    assert_eq!(respond(&several), Ok(expected));
+    let beyond = large(&chain, Block::MAX_BYTES);
+    let got = encoded_len(&beyond);
+    assert_eq!(respond(&beyond), Err(RequestError::TooLarge { height: Height(1), got }));
+    // A replica that would decide such a block doesn't start.
+    let config =
+        replica::config::Config { max_block_bytes: MAX_BLOCK_BYTES + 1, ..common::config() };
+    assert!(Replica::recover(config, None, setup.genesis(), []).is_err());
 }

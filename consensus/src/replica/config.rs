@@ -4,7 +4,14 @@ use pocket_types::block::Block;
 use pocket_types::codec::Wire;
 use pocket_types::key::SecretKey;
 use pocket_types::number::Duration;
+use pocket_types::vote::Certificate;
 use pocket_types::vrf::VrfSecret;
+
+/// The largest block that may be decided: with the largest certificates beside it, it still fits a
+/// message of [`Block::MAX_BYTES`] and a header, which every channel must carry, as a proposal
+/// ([`Message::Proposal`](super::message::Message)) and as a decided block
+/// ([`SyncMessage`](crate::sync::SyncMessage)).
+pub const MAX_BLOCK_BYTES: usize = Block::MAX_BYTES - Certificate::MAX_BYTES - 1024;
 
 /// A validator's keys.
 #[derive(Debug)]
@@ -31,7 +38,8 @@ pub struct Config {
     pub resend: Duration,
     /// How far a block's time may lie ahead of our clock.
     pub max_drift: Duration,
-    /// The largest encoded block that we build or accept; at most [`Block::MAX_BYTES`](Wire).
+    /// The largest encoded block that we build or accept; at most
+    /// [`MAX_BLOCK_BYTES`].
     pub max_block_bytes: usize,
     /// How many rounds ahead of ours NewRound signatures are counted. Certificates move us any
     /// distance.
@@ -55,7 +63,7 @@ impl Default for Config {
             timeout_cap: Duration(60_000),
             resend: Duration(500),
             max_drift: Duration(500),
-            max_block_bytes: Block::MAX_BYTES,
+            max_block_bytes: MAX_BLOCK_BYTES,
             round_window: 4,
             max_bodies: 4,
             max_evidence: 64,

@@ -13,7 +13,7 @@ use crate::certificates::Certificates;
 use crate::hotpokt::{Ahead, Proposed, RoundState};
 use crate::pacemaker::Pacemaker;
 use crate::replica::Replica;
-use crate::replica::config::{Config, Identity};
+use crate::replica::config::{Config, Identity, MAX_BLOCK_BYTES};
 use crate::replica::error::RecoverError;
 use crate::replica::record::Record;
 use crate::schedule::LeaderSchedule;
@@ -186,9 +186,8 @@ fn check(config: &Config) -> Result<(), RecoverError> {
         (config.timeout_cap >= config.timeout, "timeout_cap must not be below timeout"),
         (config.resend.0 > 0, "resend must be positive"),
         (
-            config.max_block_bytes
-                <= <pocket_types::block::Block as pocket_types::codec::Wire>::MAX_BYTES,
-            "max_block_bytes must not exceed what a block's encoding may take",
+            config.max_block_bytes <= MAX_BLOCK_BYTES,
+            "max_block_bytes must leave room for certificates: at most MAX_BLOCK_BYTES",
         ),
         (config.round_window > 0, "round_window must be positive"),
         (

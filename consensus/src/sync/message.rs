@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use pocket_types::block::Block;
+use pocket_types::block::{Block, Header};
 use pocket_types::codec::{List, Wire};
 use pocket_types::finality::FinalityProof;
 use pocket_types::number::Height;
@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 /// The most blocks in one answer.
 pub const MAX_RANGE: usize = 256;
 
-/// The most bytes that the blocks of one answer take, unless it is a single block.
-pub const MAX_RANGE_BYTES: usize = 8 << 20;
+/// The most bytes that the blocks of one answer take, with their proofs: what a message may take
+/// but for its tag, height and length. Any one block that a [`Replica`](crate::Replica) decides fits
+/// ([`MAX_BLOCK_BYTES`](crate::replica::config::MAX_BLOCK_BYTES)).
+pub const MAX_RANGE_BYTES: usize = SyncMessage::MAX_BYTES - 20;
 
 /// A message of the sync protocol.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,7 +34,8 @@ pub enum SyncMessage {
 }
 
 impl Wire for SyncMessage {
-    const MAX_BYTES: usize = 4 + 24 + MAX_RANGE_BYTES + DecidedBlock::MAX_BYTES;
+    /// What a channel carries: a block with a certified header beside it.
+    const MAX_BYTES: usize = Block::MAX_BYTES + Header::MAX_BYTES;
 }
 
 /// Asks for consecutive blocks.

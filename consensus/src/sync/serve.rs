@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::message::{DecidedBlock, MAX_RANGE, MAX_RANGE_BYTES, Range, RangeRequest};
 
-/// Why a request is not answered. Its sender is at fault.
+/// Why a request is not answered. Its sender is at fault, unless said otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -24,6 +24,15 @@ pub enum RequestError {
     /// Asks for the genesis, which is no block.
     #[error("asks for height 0, the first block has height 1")]
     Genesis,
+    /// The first block asked for fits no message. The host is at fault: it stores a block larger than
+    /// [`MAX_BLOCK_BYTES`](crate::replica::config::MAX_BLOCK_BYTES).
+    #[error("block {height} and its proof take {got} bytes, a message at most {MAX_RANGE_BYTES}")]
+    TooLarge {
+        /// The block's height.
+        height: Height,
+        /// The bytes that it takes with its proof.
+        got: usize,
+    },
 }
 
 /// Checks a request before the store is touched.
@@ -57,7 +66,10 @@ pub fn respond<E: From<RequestError>>(
     for _ in 0..request.count {
         let Some(block) = block(height)? else { break };
         bytes += codec::encoded_len(&block);
-        if bytes > MAX_RANGE_BYTES && !blocks.is_empty() {
+        if bytes > MAX_RANGE_BYTES {
+            if blocks.is_empty() {
+                return Err(RequestError::TooLarge { height, got: bytes }.into());
+            }
             break;
         }
         blocks.push(block);
