@@ -1064,6 +1064,39 @@ fn floods_are_bounded() {
 }
 
 #[test]
+fn early_messages_are_bounded_in_all() {
+    let early = |lab: &Lab, node| {
+        let data = lab.data(0, Phase::NewRound, BlockId::default());
+        let vote = Vote::sign(VoteData { height: Height(2), ..data }, &key(node));
+        let message = NewRound { vote, high_qc: None, entry: None, commit: None };
+        Message::NewRound(Box::new(message))
+    };
+    let probe = Lab::follower();
+    let size = codec::encoded_len(&early(&probe, 0));
+    let config = Config { max_early_bytes: 2 * size, ..config() };
+    let mut lab = Lab::with(&[10; 4], probe.me, config);
+    let others = lab.others();
+    // The last of a kind takes the place of the one before.
+    for node in [others[0], others[1], others[0], others[1]] {
+        let message = early(&lab, node);
+        assert!(lab.hear(node, message).is_empty());
+    }
+    let message = early(&lab, others[2]);
+    let outputs = lab.hear(others[2], message);
+    assert!(matches!(outputs[..], [Output::Dropped { .. }]), "{outputs:?}");
+    // With the height the room comes back.
+    let block = lab.block(lab.leads(0), 0);
+    lab.propose(0, &block, None);
+    lab.hear_certificate(&lab.qc(0, Phase::Commit, block.id()));
+    assert_eq!(lab.replica.height(), Height(2));
+    for node in [others[0], others[1]] {
+        let Message::NewRound(mut message) = early(&lab, node) else { panic!() };
+        message.vote.data.height = Height(3);
+        assert!(lab.hear(node, Message::NewRound(message)).is_empty());
+    }
+}
+
+#[test]
 fn a_store_that_lags_is_waited_for() {
     let config = Config { max_unstored: 2, ..config() };
     let probe = Lab::follower();

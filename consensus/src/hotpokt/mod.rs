@@ -78,9 +78,27 @@ pub(crate) struct Fetch {
     pub(crate) attempts: usize,
 }
 
-/// Messages for the next height, the last of each kind from each validator.
+/// Messages for the next height, the last of each kind from each validator, and their bytes.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ahead(pub(crate) BTreeMap<(PublicKey, u8), Message>);
+pub(crate) struct Ahead {
+    messages: BTreeMap<(PublicKey, u8), (Message, usize)>,
+    bytes: usize,
+}
+
+impl Ahead {
+    /// Keeps a message in the place of the last of its kind; false if that makes more than `max`
+    /// bytes in all.
+    fn keep(&mut self, key: (PublicKey, u8), message: Message, bytes: usize, max: usize) -> bool {
+        let last = self.messages.get(&key).map_or(0, |(_, bytes)| *bytes);
+        let total = self.bytes - last + bytes;
+        if total > max {
+            return false;
+        }
+        self.bytes = total;
+        self.messages.insert(key, (message, bytes));
+        true
+    }
+}
 
 impl RoundState {
     pub(crate) const fn new(number: Round, entry: Option<Certificate>) -> Self {
@@ -204,16 +222,20 @@ impl Replica {
                 return fx.emit(Output::Dropped { peer: from, what: "early proposal" });
             }
         }
-        if codec::encoded_len(&message) > max {
+        let bytes = codec::encoded_len(&message);
+        if bytes > max {
             return fx.emit(Output::Dropped { peer: from, what: "early message of great size" });
         }
-        self.ahead.0.insert((from, kind), message);
+        // Whoever sent it says it again.
+        if !self.ahead.keep((from, kind), message, bytes, self.config.max_early_bytes) {
+            fx.emit(Output::Dropped { peer: from, what: "early message beyond the bound" });
+        }
     }
 
     /// Hears what was said early about the height that has just begun.
     pub(crate) fn hear_early(&mut self, now: Timestamp, fx: &mut Fx) {
-        let early: Vec<_> = core::mem::take(&mut self.ahead).0.into_iter().collect();
-        for ((from, _), message) in early {
+        let early: Vec<_> = core::mem::take(&mut self.ahead).messages.into_iter().collect();
+        for ((from, _), (message, _)) in early {
             self.deliver(now, from, message, fx);
         }
     }

@@ -47,6 +47,9 @@ pub struct Config {
     /// How many different undecided bodies are kept at a height, besides those that this replica
     /// prepared: it must keep them all, at most one for each round that failed.
     pub max_bodies: usize,
+    /// How many bytes of messages for the next height are kept until it begins; what comes beyond is
+    /// left out, and said again by its sender.
+    pub max_early_bytes: usize,
     /// How many pieces of evidence wait for a block.
     pub max_evidence: usize,
     /// How many steps may wait for the store.
@@ -66,6 +69,7 @@ impl Default for Config {
             max_block_bytes: MAX_BLOCK_BYTES,
             round_window: 4,
             max_bodies: 4,
+            max_early_bytes: 32 << 20,
             max_evidence: 64,
             max_unstored: 64,
         }
