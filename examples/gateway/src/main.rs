@@ -3,7 +3,7 @@
 //! It starts from a checkpoint, follows certified headers from any node to the first block of the
 //! application's session, proves the session and its servicers against that header, signs a relay to
 //! one of them, and checks the signed answer. A lying node can only make it stop with an error that
-//! names the lie.
+//! names the lie, or show an older session than the newest: who cares asks several nodes.
 
 use std::fs;
 use std::io::Read;
@@ -29,7 +29,7 @@ A gateway that trusts nobody: proves a session, then relays one request and chec
 
 Usage: pocket-gateway --node URL --checkpoint FILE --keys FILE --application ADDRESS [PAYLOAD]
 
-  --node URL             any node's JSON-RPC, such as http://127.0.0.1:26700
+  --node URL             any node's JSON-RPC, such as http://127.0.0.1:26609
   --checkpoint FILE      the header to start from; a devnet writes checkpoint.json for its genesis
   --keys FILE            keys.json of a gateway that the application delegated to
   --application ADDRESS  the application, 40 hex digits
@@ -71,14 +71,22 @@ fn run() -> Result<()> {
 
     let asked = json!({ "application": options.application, "chain": options.chain });
     let claimed: ClaimedSession = node.ask("pocket_session", &asked)?;
-    let header = follow(&node, &options.checkpoint, claimed.header.start)?;
+    let session = claimed.header;
+    ensure!(
+        session.application == options.application,
+        "the node named another application's session"
+    );
+    ensure!(session.chain == options.chain, "the node named a session of another chain");
+    let header = follow(&node, &options.checkpoint, session.start)?;
+    ensure!(session.network == header.chain, "the node named a session of another network");
     println!("header {} is certified by more than two thirds of the stake", header.height);
 
-    let servicers = prove_session(&node, &header, claimed.header)?;
+    let servicers = prove_session(&node, &header, session)?;
+    ensure!(!servicers.is_empty(), "the session has no servicers: is its zone the application's?");
     println!("the session from block {} has {} servicers, proved", header.height, servicers.len());
 
     for servicer in servicers {
-        match relay(&node, &key, claimed.header, servicer, &options.payload) {
+        match relay(&node, &key, session, servicer, &options.payload) {
             Ok(answer) => {
                 println!("servicer {servicer} answered, and signed: {answer}");
                 return Ok(());

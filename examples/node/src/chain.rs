@@ -56,6 +56,10 @@ impl Chain {
     pub(crate) fn open(directory: &Path, genesis: &Genesis) -> Result<Self> {
         let built = genesis.build().context("the genesis is not valid")?;
         let path = directory.join("chain.redb");
+        if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+            // Truncated, or never written: only its owner knows whether this validator has voted.
+            bail!("database {} is empty; delete it if this node never ran", path.display());
+        }
         let store =
             RedbStore::open(&path).with_context(|| format!("database {}", path.display()))?;
         let begin = pocket_persistence::database::Genesis {

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::str::FromStr;
 use std::thread;
@@ -19,6 +20,7 @@ use pocket_types::number::{Height, Timestamp};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -27,7 +29,7 @@ use crate::genesis;
 use crate::node::{self, Status};
 use crate::report::Summary;
 use crate::rpc::Client;
-use crate::workload::Workload;
+use crate::workload::{Work, Workload};
 
 /// The actors of a devnet.
 pub(crate) const NODES: [&str; 9] = [
@@ -60,7 +62,8 @@ pub(crate) struct Options {
     /// Time between blocks, such as 1s or 500ms.
     #[arg(long, default_value = "1s", value_parser = parse_duration)]
     block_time: Duration,
-    /// Keep the databases here, and continue the chain that is there [default: a fresh temporary
+    /// Keep the databases, keys and logs (NODE/node.log) here, and continue the chain that is
+    /// there; configuration files are written anew at each start [default: a fresh temporary
     /// directory].
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -117,6 +120,21 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
+        // First of all: from here on, being told to stop ends in a report and leaves no orphans.
+        let (mut interrupt, mut terminate) =
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let stop = async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        };
+        // Opened now, so that a path that can't be written is known before the run.
+        let json = options
+            .json
+            .as_ref()
+            .map(|path| File::create(path).with_context(|| format!("writing {}", path.display())));
+        let json = json.transpose()?;
         let temporary = match &options.data_dir {
             Some(_) => None,
             None => Some(tempfile::tempdir().context("creating a temporary directory")?),
@@ -127,7 +145,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
             (None, None) => unreachable!("one of the two was just made"),
         };
         let mut devnet = Devnet::lay_out(&options, &directory)?;
-        let result = devnet.run(&options).await;
+        let result = devnet.run(&options, json, stop).await;
         devnet.stop().await;
         if let (Err(_), Some(temporary)) = (&result, temporary) {
             eprintln!("the nodes' directories are left in {}", temporary.keep().display());
@@ -140,6 +158,8 @@ struct Devnet {
     directory: PathBuf,
     nodes: BTreeMap<String, Node>,
     processes: bool,
+    /// Held while the devnet runs: two of them must not share a directory.
+    _lock: File,
 }
 
 struct Node {
@@ -167,6 +187,19 @@ impl Devnet {
     fn lay_out(options: &Options, directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory)
             .with_context(|| format!("creating the data directory {}", directory.display()))?;
+        let lock =
+            File::create(directory.join("devnet.lock")).context("locking the data directory")?;
+        if lock.try_lock().is_err() {
+            bail!("another devnet runs in {}; choose another --data-dir", directory.display());
+        }
+        let genesis_path = directory.join("genesis.json");
+        let begun = NODES.iter().any(|name| directory.join(name).join("chain.redb").exists());
+        if begun && !genesis_path.exists() {
+            bail!(
+                "there are databases in {} but no genesis.json: put it back, or choose another --data-dir",
+                directory.display(),
+            );
+        }
         let ports = ports(options.port_base, directory)?;
         let addresses = |ports: &[u16]| -> BTreeMap<String, SocketAddr> {
             let address = |&port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -174,7 +207,6 @@ impl Devnet {
         };
         let (listen, rpc) = ports.split_at(NODES.len());
         let (listen, rpc) = (addresses(listen), addresses(rpc));
-        let genesis_path = directory.join("genesis.json");
         if !genesis_path.exists() {
             write_genesis(directory, &genesis_path, options.block_time, &rpc)?;
         }
@@ -212,29 +244,48 @@ impl Devnet {
             let node = Node { running: None, client, restarts: 0, restart_at: None, height: 0 };
             nodes.insert(config.name.clone(), node);
         }
-        Ok(Self { directory: directory.to_owned(), nodes, processes: options.processes })
+        Ok(Self {
+            directory: directory.to_owned(),
+            nodes,
+            processes: options.processes,
+            _lock: lock,
+        })
     }
 
-    async fn run(&mut self, options: &Options) -> Result<()> {
+    async fn run(
+        &mut self,
+        options: &Options,
+        json: Option<File>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let mut stop = pin!(stop);
         for name in NODES {
             self.start(name)?;
         }
-        let first = self.wait_until_up().await?;
+        let first = tokio::select! {
+            first = self.wait_until_up() => first?,
+            () = &mut stop => return Ok(()),
+        };
         let target = (options.blocks > 0).then_some(first + options.blocks);
+        if let Some(kill) =
+            options.kill.iter().find(|kill| target.is_some_and(|t| kill.height >= t))
+        {
+            bail!("--kill {}@{}: this run ends before that", kill.node, kill.height);
+        }
         let bar = progress_bar(target.unwrap_or(first), first);
         let clients = self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone()));
         let workload = Workload::start(clients.collect(), first)?;
         let outcome = tokio::select! {
             outcome = self.watch(options, target, &bar, &workload) => outcome,
-            _ = tokio::signal::ctrl_c() => {
-                say(&bar, "stopping: Ctrl-C");
+            () = &mut stop => {
+                say(&bar, "stopping");
                 Ok(())
             }
         };
         let work = workload.stop().await;
         bar.finish_and_clear();
         outcome?;
-        self.report(options, first, work).await
+        self.report(options, json, first, work).await
     }
 
     /// Keeps the network up, kills what shall be killed, until every node has reached the target.
@@ -274,8 +325,11 @@ impl Devnet {
                 }
                 !ripe
             });
-            for name in due {
-                self.kill(&name, best, bar).await?;
+            if !due.is_empty() {
+                for name in due {
+                    self.kill(&name, best, bar).await?;
+                }
+                continue;
             }
             let all_there = |target| {
                 statuses.len() == NODES.len() && statuses.values().all(|s| s.height >= target)
@@ -435,20 +489,27 @@ impl Devnet {
     async fn report(
         &self,
         options: &Options,
+        json: Option<File>,
         first: u64,
-        work: crate::workload::Work,
+        work: Work,
     ) -> Result<()> {
         let clients: BTreeMap<_, _> =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone())).collect();
         let restarts =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.restarts)).collect();
         let summary = Summary::collect(&clients, &restarts, first, work).await?;
-        println!("{}", summary.table());
+        let mut text = summary.table();
         if options.data_dir.is_some() {
-            println!("The databases are kept in {}.", self.directory.display());
+            text += &format!("\nThe databases are kept in {}.", self.directory.display());
         }
-        if let Some(path) = &options.json {
-            write_json(path, &summary)?;
+        match writeln!(std::io::stdout(), "{text}") {
+            // Whoever reads the first lines only has seen what he wanted.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.context("writing the report")?,
+        }
+        if let Some(mut json) = json {
+            serde_json::to_writer_pretty(&json, &summary).context("writing the report as JSON")?;
+            writeln!(json).context("writing the report as JSON")?;
         }
         summary.check()
     }
@@ -509,6 +570,15 @@ fn write_genesis(
 /// Two ports for each node: those asked for, those of an earlier run, or any that are free.
 fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
     let count = 2 * NODES.len();
+    let earlier = earlier_ports(directory);
+    if let (Some(base), Some(earlier)) = (base, &earlier)
+        && earlier.first() != Some(&base)
+    {
+        bail!(
+            "this chain's service URLs name the ports from {}: leave --port-base out",
+            earlier[0]
+        );
+    }
     let wanted: Vec<u16> = match base {
         Some(base) => {
             let last = base.checked_add(u16::try_from(count)? - 1);
@@ -516,7 +586,7 @@ fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
                 .with_context(|| format!("--port-base {base} leaves no room for {count} ports"))?;
             (base..=last).collect()
         }
-        None => earlier_ports(directory).unwrap_or_else(|| vec![0; count]),
+        None => earlier.unwrap_or_else(|| vec![0; count]),
     };
     let mut listeners = Vec::new();
     for port in wanted {

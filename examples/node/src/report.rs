@@ -111,8 +111,11 @@ struct Supply {
 /// What `pocket_supply` answers.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct SupplyView {
+    #[serde(rename = "total_upokt")]
     pub total: Amount,
+    #[serde(rename = "minted_upokt")]
     pub minted: Amount,
+    #[serde(rename = "burned_upokt")]
     pub burned: Amount,
 }
 
@@ -300,14 +303,14 @@ impl Summary {
                     if reasons.is_empty() {
                         String::new()
                     } else {
-                        format!(": {}", reasons.join(", "))
+                        format!(" ({}: a stranger asks without a key)", reasons.join(", "))
                     },
                 ),
             ),
             (
                 "claims",
                 format!(
-                    "{} made, {} proven and settled for {} relays; {} sessions rewarded",
+                    "{} made, {} proven and settled for {} relays; sessions rewarded: {}",
                     self.claims.made,
                     self.claims.settled,
                     self.claims.relays_settled,
@@ -326,7 +329,7 @@ impl Summary {
         text.push(facts.to_string());
         let mut rewards = table(&["rewarded", "POKT"]);
         for reward in &self.rewards {
-            rewards.add_row([reward.actor.clone(), pokt(reward.amount)]);
+            rewards.add_row([short(&reward.actor), pokt(reward.amount)]);
         }
         right(&mut rewards, 1);
         text.push(rewards.to_string());
@@ -352,7 +355,9 @@ impl Summary {
         }
         let paid = self.unstakes_paid.iter();
         let lines: Vec<_> = paid
-            .map(|u| format!("{} POKT of {} at height {}", pokt(u.amount), u.actor, u.height))
+            .map(|u| {
+                format!("{} POKT of {} at height {}", pokt(u.amount), short(&u.actor), u.height)
+            })
             .collect();
         lines.join("; ")
     }
@@ -450,11 +455,16 @@ fn conserved(before: &SupplyView, after: &SupplyView) -> bool {
         .is_some_and(|expected| expected == after.total)
 }
 
-/// The name of a devnet's actor, or the beginning of an address.
+/// The name of a devnet's actor, or an address.
 fn name_of(address: &Address) -> String {
     let known = NODES.iter().copied().chain([genesis::CLIENT]);
     let mut named = known.filter(|name| Keys::devnet(name).address() == *address);
-    named.next().map_or_else(|| address.to_string()[..12].to_owned() + "…", str::to_owned)
+    named.next().map_or_else(|| address.to_string(), str::to_owned)
+}
+
+/// A name or an address, short enough for a table.
+fn short(name: &str) -> String {
+    if name.len() == 40 { name[..12].to_owned() + "…" } else { name.to_owned() }
 }
 
 /// uPOKT as POKT, with a comma every three digits and no trailing zeros.

@@ -59,6 +59,11 @@ fn a_chain_is_continued_and_refused_once_it_is_damaged() {
     let second = report(&json);
     assert!(second["heights"]["before"].as_u64() >= first["heights"]["after"].as_u64());
 
+    refuses(&devnet(&["--data-dir", data_text, "--port-base", "20000"]), &["--port-base"]);
+    let late =
+        &["--blocks", "2", "--processes", "--kill", "validator-1@99", "--data-dir", data_text];
+    refuses(&devnet(late), &["validator-1@99"]);
+
     let genesis = data.join("genesis.json");
     let original = fs::read_to_string(&genesis).unwrap();
     let mut other: serde_json::Value = serde_json::from_str(&original).unwrap();
@@ -67,10 +72,14 @@ fn a_chain_is_continued_and_refused_once_it_is_damaged() {
     refuses(&run("1"), &["database", "genesis"]);
     fs::write(&genesis, "{").unwrap();
     refuses(&run("1"), &["genesis.json"]);
+    fs::remove_file(&genesis).unwrap();
+    refuses(&run("1"), &["genesis.json", "--data-dir"]);
     fs::write(&genesis, original).unwrap();
 
     let database = data.join("validator-1").join("chain.redb");
     let mut bytes = fs::read(&database).unwrap();
+    fs::write(&database, []).unwrap();
+    refuses(&run("1"), &["validator-1", "is empty"]);
     bytes[..64].fill(0xAA);
     fs::write(&database, bytes).unwrap();
     refuses(&run("1"), &["validator-1", "chain.redb"]);

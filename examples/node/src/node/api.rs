@@ -213,51 +213,60 @@ impl Node {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AtHeight {
     height: Height,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct MaybeHeight {
     height: Option<Height>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ById {
     id: Hash,
 }
 
 /// A canonical encoding as hex.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Encoded {
     pub(super) hex: String,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Balance {
     address: Address,
     height: Option<Height>,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ActorAt {
     kind: ActorKind,
     address: Address,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SessionOf {
     application: Address,
     chain: RelayChain,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ProofOf {
     session: SessionHeader,
     seat: Seat,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Prove {
     collection: String,
     key: String,

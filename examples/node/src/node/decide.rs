@@ -45,11 +45,10 @@ impl Deciding {
     /// Takes up where the node's log ends.
     pub(super) fn recover(config: &NodeConfig, keys: &Keys, chain: &Chain) -> Result<Self> {
         let block_time = Duration(config.block_time);
-        let consensus = Config {
-            block_time,
-            timeout: Duration(block_time.0.saturating_mul(2).max(1_000)),
-            ..Config::default()
-        };
+        let timeout = Duration(block_time.0.saturating_mul(2).max(1_000));
+        let default = Config::default();
+        let timeout_cap = default.timeout_cap.max(Duration(timeout.0.saturating_mul(4)));
+        let consensus = Config { block_time, timeout, timeout_cap, ..default };
         let identity = Identity { key: keys.identity(), vrf: keys.vrf() };
         let log = chain.database.load_log().context("reading the consensus log")?;
         let log: Vec<Record> = log

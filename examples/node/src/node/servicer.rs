@@ -277,6 +277,12 @@ fn relay_key(record: &RelayProof) -> Vec<u8> {
 
 /// A reason for people that fits into a response.
 fn short(reason: &str) -> Text<256> {
-    let fitting: String = reason.chars().filter(|c| !c.is_control()).take(60).collect();
+    let mut fitting = String::new();
+    for character in reason.chars().filter(|c| !c.is_control()) {
+        if fitting.len() + character.len_utf8() > 256 {
+            break;
+        }
+        fitting.push(character);
+    }
     Text::new(fitting).unwrap_or_default()
 }
