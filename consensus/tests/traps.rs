@@ -1138,3 +1138,13 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
     let damaged = recover(lab.me, twice).unwrap_err();
     assert!(matches!(damaged, pocket_consensus::RecoverError::Order { .. }));
 }
+
+#[test]
+fn a_validator_with_another_vrf_key_than_its_registered_one_doesn_t_start() {
+    let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4])).unwrap();
+    let [ours, theirs] = [0, 1].map(common::identity);
+    let (expected, got) = (ours.vrf.public_key(), theirs.vrf.public_key());
+    let mixed = pocket_consensus::Identity { vrf: theirs.vrf, ..ours };
+    let refused = Replica::recover(config(), Some(mixed), tip, []).unwrap_err();
+    assert_eq!(refused, pocket_consensus::RecoverError::VrfKey { got, expected });
+}

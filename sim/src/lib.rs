@@ -80,8 +80,8 @@
 //! # Plans
 //!
 //! A [`Plan`] is a seed and a list of [`Fault`]s; `Display` prints it. [`Plan::random`] expands a
-//! seed, [`explore`] runs many, shrinks the first that fails and prints it: paste it into a test as a
-//! fixture. A test that panics while a [`Simulation`] is alive prints its plan too. [`Counters`] say
+//! seed, [`explore`] runs many, shrinks the first that fails and prints it with its seed: a range of that
+//! one seed runs it again, and [`Plan::random`] of it makes the fixture of a regression test. A test that panics while a [`Simulation`] is alive prints its plan too. [`Counters`] say
 //! how often each kind of fault took effect: a campaign in which one never did has not tested it.
 //!
 //! # Adversaries

@@ -18,6 +18,9 @@
 //! in a later round would need a member of that quorum to vote against its lock, in the first such
 //! round without a justify certificate of a later one. Locks go only when the height is decided.
 //!
+//! The rule is `Replica::is_safe` in `propose.rs`. Whoever changes it runs `tests/traps.rs`, where
+//! each known way to get it wrong is a test; random campaigns alone rarely meet a broken lock.
+//!
 //! # Live
 //!
 //! A round that takes too long is given up by a broadcast NewRound signature for the next; a quorum of

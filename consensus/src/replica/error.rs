@@ -9,6 +9,7 @@ use pocket_types::key::PublicKey;
 use pocket_types::machine::Poisoned;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
 use pocket_types::vote::{CertificateError, Phase, Protocol};
+use pocket_types::vrf::VrfPublicKey;
 use thiserror::Error;
 
 use crate::tip::TipError;
@@ -49,6 +50,14 @@ pub enum RecoverError {
     /// A time or bound of the configuration makes no sense.
     #[error("configuration: {0}")]
     Config(&'static str),
+    /// Our VRF key is not the one that is registered for our signing key: the wrong key file.
+    #[error("our VRF key is {got}, the validator set has {expected}")]
+    VrfKey {
+        /// Our key.
+        got: VrfPublicKey,
+        /// The registered one.
+        expected: VrfPublicKey,
+    },
     /// The log holds another validator's signature: the wrong log, or the wrong key.
     #[error("the log belongs to validator {got}, our key is {expected}")]
     Foreign {

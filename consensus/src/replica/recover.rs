@@ -38,6 +38,9 @@ impl Replica {
         log: impl IntoIterator<Item = Record>,
     ) -> Result<Self, RecoverError> {
         check(&config)?;
+        if let Some(identity) = &identity {
+            check_vrf(identity, &tip)?;
+        }
         let (signer, vrf) =
             identity.map(|identity| (Signer::new(identity.key), identity.vrf)).unzip();
         let schedule = LeaderSchedule::default();
@@ -210,4 +213,16 @@ fn newer(known: &mut Option<Certificate>, certificate: Certificate) {
     if known.as_ref().is_none_or(|known| known.data.round <= certificate.data.round) {
         *known = Some(certificate);
     }
+}
+
+/// Blocks whose randomness another key proves are refused by everybody: better not to start.
+fn check_vrf(identity: &Identity, tip: &Tip) -> Result<(), RecoverError> {
+    let (key, got) = (identity.key.public_key(), identity.vrf.public_key());
+    for electorate in [tip.validators(), tip.next_validators()] {
+        let member = electorate.position(&key).and_then(|seat| electorate.member(seat));
+        if let Some(expected) = member.map(|member| member.vrf_key).filter(|known| *known != got) {
+            return Err(RecoverError::VrfKey { got, expected });
+        }
+    }
+    Ok(())
 }

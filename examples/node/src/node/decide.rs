@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage};
 use pocket_consensus::{
-    Config, Identity, Input, Message, Output, Record, Refusal, Replica, ReplicaError, Sync, Verdict,
+    Config, Identity, Input, Message, Output, Record, Replica, ReplicaError, Sync, Verdict,
 };
 use pocket_p2p::message::MessageClass;
 use pocket_persistence::database::DatabaseError;
@@ -180,10 +180,7 @@ impl Node {
                 }
             }
             Output::Misbehaviour { peer, reason } => {
-                // A time ahead of ours may as well mean that our own clock is slow.
-                let innocent = matches!(reason, Refusal::TimeAhead { .. });
-                let penalty = if innocent { 1 } else { PENALTY };
-                self.misbehaved(peer, penalty, &reason.to_string())?;
+                self.misbehaved(peer, PENALTY, &reason.to_string())?;
             }
             Output::Evidence(evidence) => {
                 self.keep_evidence(*evidence);
