@@ -18,6 +18,7 @@ mod workload;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -47,7 +48,23 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // One line: what is wrong, without the usage that follows it.
+        Err(error)
+            if error.use_stderr()
+                && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            let text = error.render().to_string();
+            let said = text.lines().take_while(|line| !line.trim().is_empty());
+            let said: Vec<_> = said.map(str::trim).collect();
+            eprintln!("{}; see --help", said.join(" "));
+            return ExitCode::from(2);
+        }
+        // Help, version, or nothing at all.
+        Err(error) => error.exit(),
+    };
+    let result = match arguments.command {
         Command::Devnet(options) => devnet::run(options),
         Command::Run { directory, stop_with_stdin } => node::run(&directory, stop_with_stdin),
     };
