@@ -11,7 +11,9 @@ use pocket_persistence::store::{Direction, Durability, KeyRange};
 use pocket_persistence::tree::State;
 use pocket_types::block::{Block, Header};
 use pocket_types::codec::{self, List};
+use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
+use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId, TransactionId};
 use pocket_types::number::Height;
 use pocket_types::state::{Collection, StateError, StateRead};
@@ -44,6 +46,8 @@ pub(crate) struct Built {
     pub change: Option<ValidatorSet>,
     /// Candidates that failed.
     pub dropped: Vec<(TransactionId, Refusal)>,
+    /// Evidence that no block takes.
+    pub refused: Vec<Hash>,
 }
 
 struct Executed {
@@ -126,6 +130,7 @@ impl Chain {
         let room = max_bytes.saturating_sub(codec::encoded_len(&header) + 4096);
         let default = BlockLimits::default();
         let limits = BlockLimits { bytes: default.bytes.min(room), ..default };
+        let offered: Vec<Hash> = evidence.iter().map(Evidence::id).collect();
         let built = build_block(&state, &context(&header, evidence), candidates, &limits)?;
         let root = state.apply(&built.outcome.changes)?.root();
         let block = Block {
@@ -139,7 +144,8 @@ impl Chain {
             evidence: List::new(built.evidence)?,
         };
         let change = self.remember(&block, built.outcome)?;
-        Ok(Built { block, change, dropped: built.dropped })
+        let refused = built.dropped_evidence.iter().filter_map(|(place, _)| offered.get(*place));
+        Ok(Built { block, change, dropped: built.dropped, refused: refused.copied().collect() })
     }
 
     /// Executes a proposed block and compares the state root.
@@ -234,7 +240,7 @@ impl StateRead for PastState<'_> {
     }
 }
 
-fn context(header: &Header, evidence: Vec<pocket_types::evidence::Evidence>) -> BlockContext {
+fn context(header: &Header, evidence: Vec<Evidence>) -> BlockContext {
     BlockContext {
         height: header.height,
         time: header.time,

@@ -85,8 +85,7 @@ impl Node {
     }
 
     /// Hands an input to its machine and does what it says, until nothing is left to do. What one
-    /// machine learns from the other waits its turn: neither is entered while a step of it is under
-    /// way.
+    /// machine learns from the other waits its turn.
     fn decide(&mut self, work: Work) -> Result<()> {
         let mut queue = VecDeque::from([work]);
         while let Some(work) = queue.pop_front() {
@@ -155,10 +154,16 @@ impl Node {
             Output::Check(block) if block.header.parent != tip => {}
             Output::Decided { block, .. } if block.header.parent != tip => {}
             Output::Build(mut request) => {
-                request.evidence.extend(self.evidence.values());
+                let found: Vec<_> = request.evidence.iter().map(Evidence::id).collect();
+                let pool =
+                    self.evidence.values().filter(|evidence| !found.contains(&evidence.id()));
+                request.evidence.extend(pool);
+                request.evidence.truncate(MAX_EVIDENCE);
                 let candidates = self.mempool.reap(request.max_bytes, MAX_TRANSACTIONS);
-                let Built { block, change, dropped } = self.chain.build(*request, candidates)?;
+                let built = self.chain.build(*request, candidates)?;
+                let Built { block, change, dropped, refused } = built;
                 self.mempool.drop_failed(&dropped);
+                self.evidence.retain(|_, evidence| !refused.contains(&evidence.id()));
                 let built = Input::Built { block: Box::new(block), change };
                 queue.push_back(Work::Replica(built));
             }
@@ -228,7 +233,7 @@ impl Node {
     fn commit(&mut self, block: Block, proof: FinalityProof) -> Result<Option<ValidatorSet>> {
         let included: Vec<_> = block.transactions.iter().map(Transaction::id).collect();
         for evidence in block.evidence.iter() {
-            self.evidence.remove(&evidence.id());
+            self.evidence.remove(&evidence.offence().offender);
         }
         let change = self.chain.commit(block, proof).context("committing a decided block")?;
         self.mempool.update(&included, &self.chain.state()?)?;
@@ -240,12 +245,17 @@ impl Node {
         Ok(change)
     }
 
-    /// Keeps evidence that holds until a block has it, and no more than a block takes.
+    /// Keeps evidence that holds until a block has it: one piece for each validator, so that nobody
+    /// can fill the pool with offences of keys that he made up.
     pub(super) fn keep_evidence(&mut self, evidence: Evidence) {
-        let room = self.evidence.len() < MAX_EVIDENCE;
-        if room && evidence.verify(self.chain.chain_id()).is_ok() {
-            self.log(format_args!("evidence against {}", evidence.offence().offender));
-            self.evidence.insert(evidence.id(), evidence);
+        let offender = evidence.offence().offender;
+        let tip = self.chain.tip();
+        let sets = [tip.validators(), tip.next_validators()];
+        let votes = sets.iter().any(|set| set.position(&offender).is_some());
+        let new = votes && !self.evidence.contains_key(&offender);
+        if new && evidence.verify(self.chain.chain_id()).is_ok() {
+            self.log(format_args!("evidence against {offender}"));
+            self.evidence.insert(offender, evidence);
         }
     }
 

@@ -12,6 +12,7 @@ mod gossip;
 mod links;
 mod servicer;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::Write;
@@ -143,8 +144,10 @@ pub(crate) struct Node {
     address: Address,
     chain: Chain,
     mempool: Mempool,
-    /// Evidence that no decided block holds yet.
-    evidence: BTreeMap<Hash, Evidence>,
+    /// Evidence that no decided block holds yet, by offender.
+    evidence: BTreeMap<PublicKey, Evidence>,
+    /// The latest time that was read: it never goes back, even where the system's does.
+    latest: Cell<Timestamp>,
     deciding: Deciding,
     gossip: Gossip,
     links: Links,
@@ -177,6 +180,7 @@ impl Node {
             gateway: Gateway::new(&config, keys),
             mempool: Mempool::new(MempoolConfig::default()),
             evidence: BTreeMap::new(),
+            latest: Cell::new(Timestamp::ZERO),
             departed: VecDeque::new(),
             address: keys.address(),
             public_key,
@@ -284,7 +288,9 @@ impl Node {
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        let now = Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self.latest.set(self.latest.get().max(now));
+        self.latest.get()
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
