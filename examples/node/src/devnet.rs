@@ -52,6 +52,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(200);
 /// Blocks that pass before a killed node is started again, so that it has something to catch up.
 const BLOCKS_DOWN: u64 = 3;
+const LONGEST_DOWN: Duration = Duration::from_secs(20);
 
 /// Options of `devnet`.
 #[derive(clap::Args)]
@@ -166,7 +167,8 @@ struct Node {
     running: Option<Running>,
     client: Client,
     restarts: u64,
-    restart_at: Option<u64>,
+    /// The height, or the time if the chain stands still, at which it is started again.
+    restart_at: Option<(u64, Instant)>,
     /// The greatest height at which it was seen: what it has decided it must never lose.
     height: u64,
 }
@@ -337,10 +339,10 @@ impl Devnet {
             if target.is_some_and(all_there) && kills.is_empty() {
                 return Ok(());
             }
+            let patience = STALL_TIMEOUT.max(options.block_time * 10);
             ensure!(
-                progressed.elapsed() < STALL_TIMEOUT
-                    || target
-                        .is_some_and(|t| best >= t && progressed.elapsed() < 2 * STALL_TIMEOUT),
+                progressed.elapsed() < patience
+                    || target.is_some_and(|t| best >= t && progressed.elapsed() < 2 * patience),
                 "no new block for {} seconds after height {best}; the nodes' logs are in {}",
                 progressed.elapsed().as_secs(),
                 self.directory.display(),
@@ -409,7 +411,12 @@ impl Devnet {
                     }
                 }
                 Some(_) => {}
-                None if node.restart_at.is_none_or(|at| at <= height) => dead.push(name.clone()),
+                None if node
+                    .restart_at
+                    .is_none_or(|(at, by)| at <= height || by <= Instant::now()) =>
+                {
+                    dead.push(name.clone());
+                }
                 None => {}
             }
         }
@@ -428,7 +435,7 @@ impl Devnet {
         if let Some(Running::Process(process)) = &mut node.running {
             process.child.kill().await.with_context(|| format!("killing {name}"))?;
             node.running = None;
-            node.restart_at = Some(height + BLOCKS_DOWN);
+            node.restart_at = Some((height + BLOCKS_DOWN, Instant::now() + LONGEST_DOWN));
             say(bar, format!("{name} killed with SIGKILL at height {height}"));
         }
         Ok(())
@@ -493,8 +500,10 @@ impl Devnet {
         first: u64,
         work: Work,
     ) -> Result<()> {
+        // A node that is down has nothing to say.
+        let up = self.nodes.iter().filter(|(_, node)| node.running.is_some());
         let clients: BTreeMap<_, _> =
-            self.nodes.iter().map(|(name, node)| (name.clone(), node.client.clone())).collect();
+            up.map(|(name, node)| (name.clone(), node.client.clone())).collect();
         let restarts =
             self.nodes.iter().map(|(name, node)| (name.clone(), node.restarts)).collect();
         let summary = Summary::collect(&clients, &restarts, first, work).await?;
