@@ -5,9 +5,10 @@ use thiserror::Error;
 
 use crate::codec::{self, Wire};
 use crate::hash::{Domain, Hash};
-use crate::id::ChainId;
+use crate::id::{BlockId, ChainId};
 use crate::key::{PublicKey, VerifyingKey};
 use crate::number::{Height, Round};
+use crate::scheme::VoteSignature;
 use crate::signature;
 use crate::vote::{Phase, Vote};
 
@@ -15,8 +16,9 @@ use crate::vote::{Phase, Vote};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// Two votes, or two proposals, of one validator for one slot and different blocks. The vote
-    /// for the smaller block id comes first, so that one offence has one form.
+    /// Two votes, two proposals or two NewRounds of one validator that say different things in one
+    /// slot. The smaller block id (height, signed round) comes first, so that one offence has one
+    /// form.
     Equivocation {
         /// The vote for the smaller block id.
         first: Vote,
@@ -61,7 +63,7 @@ pub enum EvidenceError {
     #[error("the votes are for different slots")]
     DifferentSlots,
     /// The votes agree, or come in the wrong order.
-    #[error("the votes must be for different blocks, the smaller id first")]
+    #[error("the votes must say different things, the smaller first")]
     NoConflict,
     /// A signature is invalid.
     #[error("a vote's signature is invalid")]
@@ -71,7 +73,7 @@ pub enum EvidenceError {
 impl Evidence {
     /// Two conflicting votes in canonical order.
     pub fn equivocation(a: Vote, b: Vote) -> Self {
-        let (first, second) = if a.data.block <= b.data.block { (a, b) } else { (b, a) };
+        let (first, second) = if said(&a) <= said(&b) { (a, b) } else { (b, a) };
         Self::Equivocation { first, second }
     }
 
@@ -108,14 +110,20 @@ impl Evidence {
         if first.data.slot() != second.data.slot() {
             return Err(EvidenceError::DifferentSlots);
         }
-        if first.data.block >= second.data.block {
+        if said(first) >= said(second) {
             return Err(EvidenceError::NoConflict);
         }
         let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
         for vote in [first, second] {
-            signature::verify(&key, &vote.data.digest(), &vote.signature)
+            let VoteSignature::Ed25519(signature) = vote.signature;
+            signature::verify(&key, &vote.data.digest(), &signature)
                 .map_err(|_| EvidenceError::Signature)?;
         }
         Ok(self.offence())
     }
+}
+
+/// What a vote says in its slot.
+const fn said(vote: &Vote) -> (BlockId, Height, Option<Round>) {
+    (vote.data.block, vote.data.height, vote.data.high)
 }

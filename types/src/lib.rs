@@ -26,6 +26,7 @@ pub mod machine;
 pub mod merkle;
 pub mod number;
 pub mod relay;
+pub mod scheme;
 pub mod session;
 pub mod signature;
 pub mod state;

@@ -16,11 +16,12 @@ use pocket_types::list::ListProof;
 use pocket_types::merkle::{Proof, ProvenValue, Terminal};
 use pocket_types::number::{Amount, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::relay::{PayloadKind, RelayHead, RelayProof, RelayRequest, RelayResponse};
+use pocket_types::scheme::Scheme;
 use pocket_types::session::{IndexHead, SESSIONS, Seat, SessionClock, SessionHeader, SessionProof};
 use pocket_types::sum::{SumNode, SumProof, SumRoot};
 use pocket_types::transaction::{ActorKind, Message, Role, Transaction, TransactionBody};
 use pocket_types::validator::{Validator, ValidatorSet};
-use pocket_types::vote::{Certificate, Phase, Protocol, Scheme, Vote, VoteData};
+use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 use pocket_types::vrf::{VrfProof, VrfPublicKey};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -246,7 +247,7 @@ impl Draw {
     fn vote_data(&mut self) -> VoteData {
         use Phase::*;
         VoteData {
-            protocol: Protocol::HotPokt,
+            protocol: self.pick(&[Protocol::HotPokt, Protocol::Jolteon, Protocol::Simplex]),
             chain: ChainId(self.hash()),
             epoch: Epoch(self.u64()),
             validators: self.hash(),
@@ -254,11 +255,20 @@ impl Draw {
             round: Round(self.u64()),
             phase: self.pick(&[NewRound, Propose, Prepare, PreCommit, Commit]),
             block: BlockId(self.hash()),
+            high: self.high(),
         }
     }
 
+    fn high(&mut self) -> Option<Round> {
+        (self.below(2) == 0).then(|| Round(self.u64()))
+    }
+
     fn vote(&mut self) -> Vote {
-        Vote { data: self.vote_data(), signer: self.key(), signature: Signature(self.array()) }
+        Vote {
+            data: self.vote_data(),
+            signer: self.key(),
+            signature: Signature(self.array()).into(),
+        }
     }
 
     fn certificate(&mut self) -> Certificate {
@@ -266,6 +276,7 @@ impl Draw {
             data: self.vote_data(),
             scheme: Scheme::Ed25519List,
             signers: Bytes::new(self.bytes(20)).unwrap(),
+            highs: self.list(3, Self::high),
             signatures: Bytes::new(self.bytes(300)).unwrap(),
         }
     }
@@ -307,7 +318,7 @@ impl Draw {
             header: draw.header(),
             certificate: draw.certificate(),
         };
-        FinalityProof { links: self.list(4, link) }
+        FinalityProof { links: self.list(3, link) }
     }
 
     fn trusted_tip(&mut self) -> TrustedTip {
@@ -320,7 +331,11 @@ impl Draw {
             vrf_key: VrfPublicKey(draw.array()),
             weight: Weight(draw.u64()),
         };
-        ValidatorSet { epoch: Epoch(self.u64()), members: self.list(9, member) }
+        ValidatorSet {
+            epoch: Epoch(self.u64()),
+            scheme: Scheme::default(),
+            members: self.list(9, member),
+        }
     }
 
     fn session_header(&mut self) -> SessionHeader {

@@ -61,6 +61,7 @@ pub fn vote_data(electorate: &Electorate, phase: Phase, block: BlockId) -> VoteD
         round: Round(2),
         phase,
         block,
+        high: None,
     }
 }
 
@@ -84,8 +85,9 @@ pub fn certificate(
     }
     Certificate {
         data,
-        scheme: pocket_types::vote::Scheme::Ed25519List,
+        scheme: pocket_types::scheme::Scheme::Ed25519List,
         signers: Bytes::new(bitmap).unwrap(),
+        highs: List::empty(),
         signatures: Bytes::new(signatures).unwrap(),
     }
 }
