@@ -255,8 +255,10 @@ fn a_certificate_byte_by_byte() {
         &[2, 0, 0, 0, 0, 0, 0, 0],         // round
         &[2, 0, 0, 0],                     // phase: Prepare
         &[0xb1; 32],                       // block
+        &[0],                              // high: none
         &[0, 0, 0, 0],                     // scheme: Ed25519List
         &[1, 0, 0, 0, 0, 0, 0, 0, 0b1001], // signers: length, bits
+        &[0; 8],                           // highs: no round
         &[128, 0, 0, 0, 0, 0, 0, 0],       // signatures: length
         &zero,
         &three,
