@@ -77,7 +77,7 @@ impl Network {
         let Validators { keys, electorate } = Validators::new(n);
         let set = electorate.set();
         let replica = |(key, vrf)| {
-            let identity = Identity { key, vrf };
+            let identity = Identity::new(key, vrf);
             let public_key = identity.key.public_key();
             let tip = Tip::genesis(CHAIN, Timestamp::ZERO, Hash::ZERO, set.clone()).unwrap();
             let replica = Replica::recover(Config::default(), Some(identity), tip, []).unwrap();

@@ -17,7 +17,7 @@
 //! [`Output::Send`] and [`Output::Broadcast`] say and hand in what arrives; nothing else changes.
 //!
 //! ```
-//! use pocket_consensus::{Config, Identity, Input, Output, Replica, Tip};
+//! use pocket_consensus::{Config, HotPokt, Identity, Input, Output, Replica, Tip};
 //! use pocket_types::block::Block;
 //! use pocket_types::codec::List;
 //! use pocket_types::hash::Hash;
@@ -29,7 +29,7 @@
 //! use pocket_types::vrf::VrfSecret;
 //!
 //! let identity =
-//!     Identity { key: SecretKey::from_seed([1; 32]), vrf: VrfSecret::from_seed([2; 32]) };
+//!     Identity::new(SecretKey::from_seed([1; 32]), VrfSecret::from_seed([2; 32]));
 //! let alone = Validator {
 //!     public_key: identity.key.public_key(),
 //!     vrf_key: identity.vrf.public_key(),
@@ -86,24 +86,26 @@
 
 extern crate alloc;
 
-mod bodies;
-mod certificates;
-mod header;
+mod common;
 pub mod hotpokt;
-mod pacemaker;
+pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
 pub mod sync;
-mod tally;
 pub mod tip;
 
+pub use common::Core;
+pub use common::effects::Effects;
+pub use hotpokt::HotPokt;
+pub use protocol::Protocol;
 pub use replica::Replica;
-pub use replica::config::{Config, Identity};
+pub use replica::config::Config;
 pub use replica::error::{RecoverError, Refusal, ReplicaError};
 pub use replica::input::{Input, Verdict};
 pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
+pub use signer::Identity;
 pub use sync::Sync;
 pub use tip::Tip;

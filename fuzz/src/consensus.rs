@@ -96,7 +96,7 @@ fn recover(
         .map(|seed| SecretKey::from_seed([seed; 32]))
         .min_by_key(SecretKey::public_key)
         .expect("four keys");
-    Replica::recover(config, Some(Identity { key, vrf: vrf() }), tip, log)
+    Replica::recover(config, Some(Identity::new(key, vrf())), tip, log)
 }
 
 struct Node {

@@ -208,14 +208,14 @@ pub struct Poisoned {
 ///
 /// It grows by one entry per step while the host stores; [`Outbox::waiting`] lets a machine refuse
 /// inputs beyond its bound.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox<O> {
     next: Sequence,
     waiting: VecDeque<Waiting<O>>,
     poisoned: Option<Poisoned>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting<O> {
     sequence: Sequence,
     stored: bool,

@@ -132,6 +132,7 @@ impl Lab {
             round: Round(round),
             phase,
             block,
+            high: None,
         }
     }
 
@@ -217,7 +218,7 @@ impl Lab {
     }
 
     pub fn locked(&self) -> Option<BlockId> {
-        self.replica.lock().map(|lock| lock.data.block)
+        self.replica.protocol().lock().map(|lock| lock.data.block)
     }
 }
 

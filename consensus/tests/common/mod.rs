@@ -11,11 +11,11 @@ pub mod lab;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pocket_consensus::replica::config::{Config, Identity};
+use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
-use pocket_consensus::{BuildRequest, Record, Replica, ReplicaError, Sync, Tip, Verdict};
+use pocket_consensus::{BuildRequest, Identity, Record, Replica, ReplicaError, Sync, Tip, Verdict};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
 use pocket_types::block::Block;
 use pocket_types::codec::List;
@@ -59,7 +59,7 @@ pub fn vrf(node: usize) -> VrfSecret {
 }
 
 pub fn identity(node: usize) -> Identity {
-    Identity { key: key(node), vrf: vrf(node) }
+    Identity::new(key(node), vrf(node))
 }
 
 pub fn config() -> Config {

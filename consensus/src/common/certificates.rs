@@ -1,11 +1,8 @@
 //! Certificates that have been checked, so that no signature is checked twice.
 
 use alloc::collections::BTreeMap;
-use alloc::vec::Vec;
 
-use pocket_types::key::Signature;
 use pocket_types::number::Round;
-use pocket_types::signature;
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, CertificateError, Phase};
 
@@ -45,7 +42,7 @@ impl Certificates {
         if known == Some(certificate) {
             return Ok(Checked(certificate.clone()));
         }
-        verify_beyond(certificate, electorate, known)?;
+        certificate.verify_beyond(electorate, known)?;
         Ok(self.trust(certificate.clone()))
     }
 
@@ -59,35 +56,6 @@ impl Certificates {
         }
         Checked(certificate)
     }
-}
-
-/// Checks everything of a certificate but the signatures that `known`, which is checked, has too.
-pub(crate) fn verify_beyond(
-    certificate: &Certificate,
-    electorate: &Electorate,
-    known: Option<&Certificate>,
-) -> Result<(), CertificateError> {
-    let Some(known) = known.filter(|known| known.data == certificate.data) else {
-        return certificate.verify(electorate);
-    };
-    certificate.check_form(electorate)?;
-    let signed = |certificate: &Certificate| -> Vec<(usize, [u8; 64])> {
-        let signatures = certificate.signatures.as_chunks::<64>().0;
-        certificate.positions().zip(signatures.iter().copied()).collect()
-    };
-    let checked: BTreeMap<usize, [u8; 64]> = signed(known).into_iter().collect();
-    let digest = certificate.data.digest();
-    let unknown: Vec<_> = signed(certificate)
-        .into_iter()
-        .filter(|(position, signature)| checked.get(position) != Some(signature))
-        .collect();
-    let batch: Vec<_> = unknown
-        .iter()
-        .filter_map(|&(p, signature)| Some((electorate.key(p)?, digest, Signature(signature))))
-        .collect();
-    signature::verify_batch(&batch).map_err(|error| {
-        CertificateError::Signatures(error.indices().map(|index| unknown[index].0).collect())
-    })
 }
 
 /// Certificates kept of each phase: those that may still be sent around.

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 use pocket_types::evidence::Evidence;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Weight;
-use pocket_types::signature;
+use pocket_types::scheme::Signed;
 use pocket_types::validator::Electorate;
-use pocket_types::vote::{Certificate, Vote, VoteData};
+use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 
 /// Votes for one [`VoteData`], one slot for each member of the electorate.
 #[derive(Clone, Debug)]
@@ -52,19 +52,19 @@ impl Tally {
     /// is checked later, when it matters; at once when it contradicts.
     pub(crate) fn add(&mut self, vote: Vote, position: usize, electorate: &Electorate) -> Added {
         let Some(earlier) = self.slots[position] else {
-            if vote.data != self.data && !valid(&vote, position, electorate) {
+            if !counts(&self.data, &vote) && !electorate.holds(&vote, position) {
                 return Added::Invalid;
             }
-            self.insert(vote, position, vote.data != self.data, electorate);
+            self.insert(vote, position, !counts(&self.data, &vote), electorate);
             return Added::Counted;
         };
         if earlier.vote == vote {
             return Added::Known;
         }
-        if !valid(&vote, position, electorate) {
+        if !electorate.holds(&vote, position) {
             return Added::Invalid;
         }
-        if !earlier.checked && !valid(&earlier.vote, position, electorate) {
+        if !earlier.checked && !electorate.holds(&earlier.vote, position) {
             self.remove(position, electorate);
             self.insert(vote, position, true, electorate);
             return Added::Counted;
@@ -95,7 +95,7 @@ impl Tally {
     /// The checked votes.
     pub(crate) fn votes(&self) -> impl Iterator<Item = &Vote> {
         let slots = self.slots.iter().flatten();
-        slots.filter(|slot| slot.checked && slot.vote.data == self.data).map(|slot| &slot.vote)
+        slots.filter(|slot| slot.checked && counts(&self.data, &slot.vote)).map(|slot| &slot.vote)
     }
 
     /// The certificate that the checked votes make; none before [`Tally::is_quorum`].
@@ -106,19 +106,21 @@ impl Tally {
     /// Checks what is unchecked in one batch.
     pub(crate) fn check(&mut self, electorate: &Electorate) -> Vec<PublicKey> {
         let unchecked = core::mem::take(&mut self.unchecked);
+        if unchecked.is_empty() {
+            return Vec::new();
+        }
         let mut batch = Vec::with_capacity(unchecked.len());
-        let mut positions = Vec::with_capacity(unchecked.len());
         let digest = self.data.digest();
         for position in unchecked {
-            let slot = self.slots[position].as_mut().filter(|slot| !slot.checked);
-            if let (Some(slot), Some(key)) = (slot, electorate.key(position)) {
+            if let Some(slot) = self.slots[position].as_mut().filter(|slot| !slot.checked) {
                 slot.checked = true;
-                positions.push(position);
-                batch.push((key, digest, slot.vote.signature));
+                let Vote { data, signature, .. } = slot.vote;
+                let digest = if data == self.data { digest } else { data.digest() };
+                batch.push(Signed { position, digest, signature });
             }
         }
-        let Err(error) = signature::verify_batch(&batch) else { return Vec::new() };
-        let invalid: Vec<usize> = error.indices().map(|index| positions[index]).collect();
+        let Err(invalid) = electorate.verifier().verify(&batch) else { return Vec::new() };
+        let invalid: Vec<usize> = invalid.into_iter().map(|index| batch[index].position).collect();
         let slots = &self.slots;
         let signers = invalid.iter().filter_map(|&p| Some(slots[p]?.vote.signer)).collect();
         invalid.iter().for_each(|&position| self.remove(position, electorate));
@@ -139,7 +141,7 @@ impl Tally {
 
     fn insert(&mut self, vote: Vote, position: usize, checked: bool, electorate: &Electorate) {
         self.slots[position] = Some(Slot { vote, checked });
-        if vote.data == self.data {
+        if counts(&self.data, &vote) {
             self.weight += weight(position, electorate);
             if !checked {
                 self.unchecked.push(position);
@@ -148,16 +150,18 @@ impl Tally {
     }
 
     fn remove(&mut self, position: usize, electorate: &Electorate) {
-        if self.slots[position].take().is_some_and(|slot| slot.vote.data == self.data) {
+        if self.slots[position].take().is_some_and(|slot| counts(&self.data, &slot.vote)) {
             self.weight -= weight(position, electorate);
         }
     }
 }
 
-fn valid(vote: &Vote, position: usize, electorate: &Electorate) -> bool {
-    electorate
-        .key(position)
-        .is_some_and(|key| signature::verify(key, &vote.data.digest(), &vote.signature).is_ok())
+/// Whether a vote counts for this: signers of a Timeout QC may vouch for different rounds.
+fn counts(data: &VoteData, vote: &Vote) -> bool {
+    vote.data == *data
+        || data.phase == Phase::NewRound
+            && data.protocol.signs_high()
+            && VoteData { high: data.high, ..vote.data } == *data
 }
 
 fn weight(position: usize, electorate: &Electorate) -> u64 {

@@ -12,13 +12,13 @@ use crate::replica::record::Record;
 
 /// The records and effects that a step collects.
 #[derive(Debug, Default)]
-pub(crate) struct Effects {
+pub struct Effects {
     pub(crate) records: Vec<Record>,
     pub(crate) effects: Vec<Effect>,
 }
 
 /// What happens once the records are durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Effect {
     /// Goes to the host.
     Emit(Box<Output>),

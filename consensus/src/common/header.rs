@@ -5,16 +5,16 @@ use pocket_types::codec;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase, Protocol};
 
-use crate::certificates::verify_beyond;
 use crate::replica::config::Config;
 use crate::replica::error::Refusal;
 use crate::tip::Tip;
 
-/// Checks a block against the tip that it must extend, the cheap things first. Its id binds all of
+/// Checks a block against the parent that it must extend, decided or not, the cheap things first. Its id binds all of
 /// the header, so a block that passed once need not be checked again.
 pub(crate) fn check(
     block: &Block,
     tip: &Tip,
+    protocol: Protocol,
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Refusal> {
@@ -40,27 +40,29 @@ pub(crate) fn check(
     if header.time > latest {
         return Err(Refusal::TimeAhead { got: header.time, latest });
     }
-    let proposer = validators.position(&header.proposer).and_then(|p| validators.member(p));
-    let proposer = proposer.ok_or(Refusal::NotValidator(header.proposer))?;
+    if validators.position(&header.proposer).is_none() {
+        return Err(Refusal::NotValidator(header.proposer));
+    }
     let got = codec::encoded_len(block);
     if got > config.max_block_bytes {
         return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
     }
     block.check_body()?;
-    if !beacon::verify(header, tip.randomness(), &proposer.vrf_key) {
+    if !beacon::verify(header, tip.randomness(), validators) {
         return Err(Refusal::Randomness);
     }
-    header.parent_certificate.as_ref().map_or(Ok(()), |certificate| check_parent(certificate, tip))
+    let certificate = header.parent_certificate.as_ref();
+    certificate.map_or(Ok(()), |certificate| check_parent(certificate, tip, protocol))
 }
 
 /// The parent's certificate may hold more signatures than ours, never fewer than a quorum.
-fn check_parent(certificate: &Certificate, tip: &Tip) -> Result<(), Refusal> {
+fn check_parent(certificate: &Certificate, tip: &Tip, protocol: Protocol) -> Result<(), Refusal> {
     let Some(decision) = tip.decision() else { return Ok(()) };
     let data = &certificate.data;
     let decides = [
-        data.protocol == Protocol::HotPokt,
+        data.protocol == protocol,
         data.chain == tip.chain(),
-        data.phase == Phase::Commit,
+        data.phase == parent_phase(protocol),
         data.height == tip.height(),
         data.block == tip.block(),
     ];
@@ -69,9 +71,15 @@ fn check_parent(certificate: &Certificate, tip: &Tip) -> Result<(), Refusal> {
             phase: data.phase,
             height: data.height,
             round: data.round,
-            what: "the certificate that decided the parent",
+            what: "the certificate of the parent",
         });
     }
-    verify_beyond(certificate, &decision.electorate, Some(&decision.certificate))
+    certificate
+        .verify_beyond(&decision.electorate, Some(&decision.certificate))
         .map_err(Refusal::Parent)
+}
+
+/// The phase of the certificate by which a block may be built upon.
+const fn parent_phase(protocol: Protocol) -> Phase {
+    if protocol.is_chained() { Phase::Prepare } else { protocol.deciding_phase() }
 }

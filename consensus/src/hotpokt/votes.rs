@@ -6,18 +6,17 @@ use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Phase, Vote};
 
-use super::round::{charge, invalid};
-use super::{Fx, Heard};
-use crate::replica::Replica;
+use super::{Fx, Heard, HotPokt};
+use crate::common::tally::{Added, Tally};
+use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
-use crate::tally::{Added, Tally};
 
-impl Replica {
+impl HotPokt {
     /// Sends a vote to the leader of its round; our own counts once it is stored.
-    pub(crate) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
-        let leader = self.leader(vote.data.round);
+    pub(super) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
+        let leader = self.core.leader(vote.data.round);
         if leader == vote.signer {
             fx.own(vote);
         } else {
@@ -26,10 +25,13 @@ impl Replica {
     }
 
     /// Our own signature is durable: count it.
-    pub(crate) fn own(&mut self, now: Timestamp, vote: Vote, fx: &mut Fx) {
+    pub(super) fn count_own(&mut self, now: Timestamp, vote: Vote, fx: &mut Fx) {
         let data = vote.data;
-        let Some(position) = self.position.filter(|_| data.height == self.height()) else { return };
-        let electorate = self.electorate();
+        let Some(position) = self.core.position.filter(|_| data.height == self.core.height())
+        else {
+            return;
+        };
+        let electorate = self.core.electorate();
         if data.phase == Phase::NewRound {
             if data.round >= self.round.number {
                 let tally = self.new_rounds.entry(data.round);
@@ -50,13 +52,13 @@ impl Replica {
     fn tally(&mut self, vote: &Vote) -> Option<&mut Tally> {
         let data = vote.data;
         let proposed = self.round.proposed.filter(|_| data.round == self.round.number)?;
-        let expected = self.data(data.round, data.phase, proposed.data.block);
-        let electorate = self.electorate();
+        let expected = self.core.data(data.round, data.phase, proposed.data.block);
+        let electorate = self.core.electorate();
         let tally = self.round.votes.entry(data.phase);
         Some(tally.or_insert_with(|| Tally::new(expected, &electorate)))
     }
 
-    pub(crate) fn on_vote(
+    pub(super) fn on_vote(
         &mut self,
         now: Timestamp,
         from: PublicKey,
@@ -64,35 +66,35 @@ impl Replica {
         fx: &mut Fx,
     ) -> Heard {
         let data = vote.data;
-        self.check_network(&data)?;
+        self.core.check_network(&data)?;
         if !matches!(data.phase, Phase::Prepare | Phase::PreCommit | Phase::Commit) {
             return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
         }
         if vote.signer != from {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }
-        if data.height < self.height() {
-            if !self.on_late_commit(from, vote)? {
-                self.answer_straggler(now, from, fx);
+        if data.height < self.core.height() {
+            if !self.core.on_late_commit(from, vote)? {
+                self.core.answer_straggler(now, from, fx);
             }
             return Ok(());
         }
-        if data.height > self.height() {
+        if data.height > self.core.height() {
             return self.later(now, from, data.height, None, Message::Vote(vote), fx);
         }
-        let position = self.check_signer(&vote)?;
-        if self.position != Some(self.leaders.leader(data.height, data.round)) {
+        let position = self.core.check_signer(&vote)?;
+        if !self.core.leads(data.round) {
             return Err(Refusal::NotOurRound(data.round));
         }
         if data.round != self.round.number || self.is_certified(data.phase) {
             return Ok(());
         }
-        let electorate = self.electorate();
+        let electorate = self.core.electorate();
         let Some(tally) = self.tally(&vote) else { return Ok(()) };
         match tally.add(vote, position, &electorate) {
             Added::Counted => self.weigh_votes(now, data.phase, fx),
             Added::Known => {}
-            Added::Conflict(evidence) => self.accuse(*evidence, fx),
+            Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
             Added::Invalid => return Err(invalid(&vote)),
         }
         Ok(())
@@ -103,7 +105,7 @@ impl Replica {
         let certificate = match phase {
             Phase::Prepare => &self.high_qc,
             Phase::PreCommit => &self.lock,
-            _ => &self.decision,
+            _ => &self.core.decision,
         };
         let current = |round| round == self.round.number;
         certificate.as_ref().is_some_and(|certificate| current(certificate.data.round))
@@ -114,7 +116,7 @@ impl Replica {
         if self.is_certified(phase) {
             return;
         }
-        let electorate = self.electorate();
+        let electorate = self.core.electorate();
         let Some(tally) = self.round.votes.get_mut(&phase) else { return };
         let (quorum, invalid) = tally.is_quorum(&electorate);
         charge(&invalid, phase, fx);
@@ -122,7 +124,7 @@ impl Replica {
             return;
         }
         let Some(certificate) = tally.certificate(&electorate) else { return };
-        let certificate = self.certificates.trust(certificate);
+        let certificate = self.core.certificates.trust(certificate);
         let message = Message::Certificate(Box::new((*certificate).clone()));
         fx.emit(Output::Broadcast { to: electorate, message });
         self.use_certificate(now, certificate, fx);
