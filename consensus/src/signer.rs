@@ -1,35 +1,18 @@
 //! The one place that signs: it only moves forward.
 
 use alloc::sync::Arc;
-use core::fmt;
 
 use pocket_types::block::beacon;
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
-use pocket_types::scheme::VoteSignature;
+use pocket_types::scheme::{Keys, VoteSignature};
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::{VrfProof, VrfPublicKey, VrfSecret};
 
 /// A place in the protocol; signatures come in increasing order of it. Where rounds count on through
 /// all heights of a validator set, the set's epoch stands in the place of the height.
 pub type Position = (u64, Round, Phase);
-
-/// A validator's keys, or what guards them: signs purposes, not bytes. An implementation may keep the
-/// keys in another process or device as long as it answers at once.
-pub trait Keys: fmt::Debug + Send + Sync {
-    /// Who signs.
-    fn public_key(&self) -> PublicKey;
-
-    /// The key of the randomness of its blocks.
-    fn vrf_key(&self) -> VrfPublicKey;
-
-    /// Signs a vote by the scheme of the validator's set. Asked for each position at most once.
-    fn sign(&self, data: &VoteData) -> VoteSignature;
-
-    /// The randomness of a block at `height` after `previous`, and its proof.
-    fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof);
-}
 
 /// Who a replica is. Must not be in use anywhere else.
 #[derive(Clone, Debug)]

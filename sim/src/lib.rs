@@ -92,6 +92,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod cheap;
 mod counters;
 mod error;
 mod network;

@@ -10,6 +10,7 @@ use crate::key::{PublicKey, VerifyingKey};
 use crate::number::{Height, Round};
 use crate::scheme::VoteSignature;
 use crate::signature;
+use crate::validator::Electorate;
 use crate::vote::{Phase, Vote};
 
 /// What validators submit against each other, in a block's own evidence section.
@@ -65,6 +66,9 @@ pub enum EvidenceError {
     /// The votes agree, or come in the wrong order.
     #[error("the votes must say different things, the smaller first")]
     NoConflict,
+    /// The offender is no member of the set that the votes name.
+    #[error("{0} is no member of the set that the votes name")]
+    NotMember(PublicKey),
     /// A signature is invalid.
     #[error("a vote's signature is invalid")]
     Signature,
@@ -101,6 +105,40 @@ impl Evidence {
     /// [`EvidenceError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
         let Self::Equivocation { first, second } = self;
+        self.check_form(chain)?;
+        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
+        for vote in [first, second] {
+            let VoteSignature::Ed25519(signature) = vote.signature;
+            signature::verify(&key, &vote.data.digest(), &signature)
+                .map_err(|_| EvidenceError::Signature)?;
+        }
+        Ok(self.offence())
+    }
+
+    /// As [`verify`](Self::verify), for an offender who must be a member of this electorate, by
+    /// whatever scheme it signs.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] naming the first violation; signatures are checked last.
+    pub fn verify_by(
+        &self,
+        chain: ChainId,
+        electorate: &Electorate,
+    ) -> Result<Offence, EvidenceError> {
+        let Self::Equivocation { first, second } = self;
+        self.check_form(chain)?;
+        let member = electorate.position(&first.signer).filter(|_| first.data.is_by(electorate));
+        let position = member.ok_or(EvidenceError::NotMember(first.signer))?;
+        if [first, second].iter().all(|vote| electorate.holds(vote, position)) {
+            Ok(self.offence())
+        } else {
+            Err(EvidenceError::Signature)
+        }
+    }
+
+    fn check_form(&self, chain: ChainId) -> Result<(), EvidenceError> {
+        let Self::Equivocation { first, second } = self;
         if first.data.chain != chain {
             return Err(EvidenceError::WrongChain { got: first.data.chain, expected: chain });
         }
@@ -113,13 +151,7 @@ impl Evidence {
         if said(first) >= said(second) {
             return Err(EvidenceError::NoConflict);
         }
-        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
-        for vote in [first, second] {
-            let VoteSignature::Ed25519(signature) = vote.signature;
-            signature::verify(&key, &vote.data.digest(), &signature)
-                .map_err(|_| EvidenceError::Signature)?;
-        }
-        Ok(self.offence())
+        Ok(())
     }
 }
 

@@ -12,10 +12,11 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::Hash;
-use crate::key::{Signature, VerifyingKey};
+use crate::key::{PublicKey, Signature, VerifyingKey};
+use crate::number::Height;
 use crate::signature;
 use crate::validator::{ValidatorSet, ValidatorSetError};
-use crate::vote::CertificateError;
+use crate::vote::{CertificateError, VoteData};
 use crate::vrf::{VrfOutput, VrfProof, VrfPublicKey};
 
 /// How the validators of a set sign, and how the signatures of a certificate are packed.
@@ -64,6 +65,22 @@ pub struct Packed<'c> {
     pub signers: &'c [(usize, Hash)],
     /// The signatures, as the scheme packs them.
     pub bytes: &'c [u8],
+}
+
+/// A validator's keys, or what guards them: signs purposes, not bytes. An implementation may keep the
+/// keys in another process or device as long as it answers at once.
+pub trait Keys: fmt::Debug + Send + Sync {
+    /// Who signs.
+    fn public_key(&self) -> PublicKey;
+
+    /// The key of the randomness of its blocks.
+    fn vrf_key(&self) -> VrfPublicKey;
+
+    /// Signs a vote by the scheme of the validator's set.
+    fn sign(&self, data: &VoteData) -> VoteSignature;
+
+    /// The randomness of a block at `height` after `previous`, and its proof.
+    fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof);
 }
 
 /// Checks what the members of one set sign. It is made for the set and may keep whatever makes
