@@ -78,7 +78,7 @@ impl Network {
         let set = electorate.set();
         let replica = |(key, vrf)| {
             let identity = Identity::new(key, vrf);
-            let public_key = identity.key.public_key();
+            let public_key = identity.public_key();
             let tip = Tip::genesis(CHAIN, Timestamp::ZERO, Hash::ZERO, set.clone()).unwrap();
             let replica = Replica::recover(Config::default(), Some(identity), tip, []).unwrap();
             (public_key, replica)

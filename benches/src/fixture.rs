@@ -62,6 +62,7 @@ impl Validators {
             round: Default::default(),
             phase: Phase::Commit,
             block: header.id(),
+            high: None,
         };
         let quorum = self.keys.len() * 2 / 3 + 1;
         let votes: Vec<_> =

@@ -36,7 +36,7 @@ fn proposing(weights: &[u64]) -> (Lab, BlockId) {
         }
     }
     let request = build.expect("a quorum entered, so a block is built");
-    let block = Box::new(finish(&request, Hash::ZERO));
+    let block = Box::new(finish(&request));
     let id = block.id();
     assert_eq!(proposals(&lab.feed(Input::Built { block, change: None })).len(), 1);
     (lab, id)
@@ -508,7 +508,7 @@ fn a_leader_s_own_vote_counts_only_when_it_is_stored() {
         let mut built = None;
         for output in &step.outputs {
             match output {
-                Output::Build(request) => built = Some(Box::new(finish(request, Hash::ZERO))),
+                Output::Build(request) => built = Some(Box::new(finish(request))),
                 Output::Decided { .. } => decided = true,
                 _ => {}
             }
@@ -1024,8 +1024,8 @@ fn the_parent_s_certificate_is_checked_in_full() {
     let wrong = [
         (second(forged), "signatures"),
         (second(few), "quorum"),
-        (second(lab.qc(0, Phase::PreCommit, first.id())), "decided the parent"),
-        (second(lab.qc(0, Phase::Commit, BlockId(Hash([4; 32])))), "decided the parent"),
+        (second(lab.qc(0, Phase::PreCommit, first.id())), "certificate of the parent"),
+        (second(lab.qc(0, Phase::Commit, BlockId(Hash([4; 32])))), "certificate of the parent"),
     ];
     let right = second(lab.qc(5, Phase::Commit, first.id()));
     for (message, expected) in wrong {

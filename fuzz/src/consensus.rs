@@ -238,6 +238,7 @@ impl Node {
             round: Round(round.saturating_sub(u64::from(place >> 7))),
             phase: PHASES[usize::from(place & 7) % PHASES.len()],
             block,
+            high: None,
         })
     }
 

@@ -169,7 +169,7 @@ impl Lab {
             parent_certificate: None,
             time: Timestamp(900 + salt),
             proposer: public(proposer),
-            state_root: state_root(Hash::ZERO, Height(1)),
+            state_root: state_root(BlockId::default(), Height(1)),
             transactions_root: Block::transactions_root(&[]),
             evidence_root: Block::evidence_root(&[]),
             validators: electorate.hash(),
