@@ -86,6 +86,7 @@
 
 extern crate alloc;
 
+pub mod chained;
 mod common;
 pub mod hotpokt;
 pub mod protocol;
@@ -95,6 +96,7 @@ pub mod signer;
 pub mod sync;
 pub mod tip;
 
+pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon};
 pub use common::Core;
 pub use common::effects::Effects;
 pub use hotpokt::HotPokt;

@@ -16,14 +16,14 @@ mod peers;
 pub mod serve;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pocket_types::block::Header;
 use pocket_types::codec;
-use pocket_types::finality::TrustedTip;
+use pocket_types::finality::{FinalityError, TrustedTip};
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Receipt, Step};
@@ -51,6 +51,8 @@ pub struct Sync {
     pending: BTreeMap<Height, Pending>,
     bytes: usize,
     applying: Option<Applying>,
+    /// Blocks that are verified and wait to be applied: ancestors of one that is decided with them.
+    verified: VecDeque<(Box<DecidedBlock>, Certificate)>,
     diverged: Option<(BlockId, String)>,
 }
 
@@ -93,6 +95,7 @@ impl Sync {
             pending: BTreeMap::new(),
             bytes: 0,
             applying: None,
+            verified: VecDeque::new(),
             diverged: None,
         })
     }
@@ -218,34 +221,58 @@ impl Sync {
         Some(pending)
     }
 
-    /// Verifies the next block and hands it out, then asks for what is missing.
+    /// Hands the next verified block out, then asks for what is missing.
     fn pump(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         while self.applying.is_none() {
-            let height = self.tip.height().next();
-            let Some(Pending { from, block, .. }) = self.take(height) else { break };
-            let header = block.block.header.clone();
-            let verified =
-                TrustedTip::advance(&mut self.tip.trusted(), &block.proof, self.tip.validators());
-            match (verified.map(|_| ()), block.proof.links.first()) {
-                (Ok(()), Some(link)) => {
-                    let certificate = link.certificate.clone();
-                    self.applying = Some(Applying { id: header.id(), header, certificate });
-                    out.push(Output::Apply(block));
-                }
-                (Err(error), _) => {
-                    let reason = SyncRefusal::Finality { height, error };
-                    out.push(Output::Misbehaviour { peer: from, reason });
-                    self.punish(now, from);
-                }
-                (Ok(()), None) => break,
+            if let Some((block, certificate)) = self.verified.pop_front() {
+                let header = block.block.header.clone();
+                self.applying = Some(Applying { id: header.id(), header, certificate });
+                out.push(Output::Apply(block));
+            } else if !self.verify_next(now, out) {
+                break;
             }
         }
         self.request(now, out);
     }
 
+    /// Verifies the next block, with those up to the one that its proof is of. False while one of them
+    /// is missing.
+    fn verify_next(&mut self, now: Timestamp, out: &mut Vec<Output>) -> bool {
+        let first = self.tip.height().next();
+        let pending = self.pending.get(&first).and_then(|next| next.block.proof.header());
+        let Some(last) = pending.map(|header| header.height) else { return false };
+        let run: Vec<Height> = (first.0..=last.0).map(Height).collect();
+        if !run.iter().all(|height| self.pending.contains_key(height)) {
+            return false;
+        }
+        let run: Vec<Pending> = run.into_iter().filter_map(|height| self.take(height)).collect();
+        match verify_run(&self.tip, &run) {
+            Ok(certificates) => {
+                let blocks = run.into_iter().map(|pending| pending.block);
+                self.verified = blocks.zip(certificates).collect();
+            }
+            Err((index, error)) => {
+                let height = run[index].block.block.header.height;
+                let peer = run[index].from;
+                let reason = SyncRefusal::Finality { height, error };
+                out.push(Output::Misbehaviour { peer, reason });
+                for (position, pending) in run.into_iter().enumerate() {
+                    if position != index {
+                        self.keep(pending.from, pending.block.block.header.height, pending.block);
+                    }
+                }
+                self.punish(now, peer);
+            }
+        }
+        true
+    }
+
     fn request(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let first = self.tip.height().next();
-        let end = Height(first.0.saturating_add(self.config.window));
+        // A block that is decided with its descendants needs them.
+        let run = self.pending.get(&first).and_then(|next| next.block.proof.header());
+        let run = run.map_or(first, |header| header.height.next());
+        let end = Height(first.0.saturating_add(self.config.window)).max(run);
         let mut height = first;
         while height < end && (height == first || self.bytes < self.config.max_bytes) {
             if !self.is_wanted(height) {
@@ -268,7 +295,8 @@ impl Sync {
     }
 
     fn is_wanted(&self, height: Height) -> bool {
-        let applying = self.applying.is_some() && height == self.tip.height().next();
+        let verified = self.verified.len() as u64 + u64::from(self.applying.is_some());
+        let applying = height.0 - self.tip.height().0 <= verified;
         let mut asked = self.peers.iter().filter_map(|(_, peer)| peer.asked);
         !applying && !self.pending.contains_key(&height) && !asked.any(|asked| asked.covers(height))
     }
@@ -319,8 +347,11 @@ impl Sync {
         if tip.height() <= self.tip.height() {
             return;
         }
+        let applied = self.applying.take();
+        if applied.is_none_or(|applied| applied.id != tip.block()) {
+            self.verified.clear();
+        }
         self.tip = tip;
-        self.applying = None;
         while let Some((&height, _)) = self.pending.first_key_value() {
             if height > self.tip.height() {
                 break;
@@ -382,8 +413,45 @@ fn check_block(block: &DecidedBlock, height: Height) -> Result<(), SyncRefusal> 
     if header.height != height {
         return Err(SyncRefusal::Height { got: header.height, expected: height });
     }
-    if block.proof.header() != Some(header) {
+    // A proof may be a descendant's.
+    let proved = block.proof.header();
+    let own = proved == Some(header);
+    let near = proved.is_some_and(|h| h.height > height && h.height.0 - height.0 <= MAX_RUN);
+    if !own && !near {
         return Err(SyncRefusal::OtherBlock(height));
     }
     Ok(block.block.check_body()?)
 }
+
+/// Checks consecutive blocks after the tip that one proof decides together, downward from the proof: so
+/// it is certain whose block is the wrong one. Gives a certificate for each, or which is at fault.
+fn verify_run(tip: &Tip, run: &[Pending]) -> Result<Vec<Certificate>, (usize, FinalityError)> {
+    let broken = |what| FinalityError::Chain { what };
+    let header = |index: usize| &run[index].block.block.header;
+    let proof = &run[0].block.proof;
+    tip.trusted().check_next(header(0)).map_err(|error| (0, error))?;
+    let decided = proof.verify(tip.validators()).map_err(|error| (0, error))?;
+    let link = proof.links.first().ok_or((0, broken("no link")))?;
+    let mut certificates = Vec::from([link.certificate.clone()]);
+    let mut expected = decided.id();
+    for index in (0..run.len()).rev() {
+        if header(index).id() != expected {
+            return Err((index, broken("not an ancestor of the decided block")));
+        }
+        expected = header(index).parent;
+        if index > 0 {
+            let certificate = header(index).parent_certificate.clone();
+            certificates.push(certificate.ok_or((index, broken("no certificate of its parent")))?);
+        }
+    }
+    let mut trusted = tip.trusted();
+    for index in 0..run.len() {
+        trusted.check_next(header(index)).map_err(|error| (index, error))?;
+        trusted = TrustedTip::of(header(index));
+    }
+    certificates.reverse();
+    Ok(certificates)
+}
+
+/// The most blocks that one proof may decide together.
+const MAX_RUN: u64 = 4_096;

@@ -136,8 +136,13 @@ impl Setup {
         Electorate::new(set).unwrap()
     }
 
+    /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        self.electorate(self.set_at(evidence.offence().height.0))
+        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let epoch = first.data.epoch.0;
+        let mut past = self.changes.values().take(epoch as usize);
+        let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
+        self.electorate(set_of(self.cheap, epoch, weights))
     }
 
     pub fn identity(&self, node: usize) -> Identity {
@@ -283,12 +288,16 @@ pub struct Disk {
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
     pub most_records: usize,
+    /// How often one proof decided several blocks.
+    pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
+    /// Decided blocks whose proof is a descendant's that is still to come.
+    run: Vec<DecidedBlock>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -323,13 +332,26 @@ pub fn public(node: usize) -> PublicKey {
 impl<P: Protocol> Node<P> {
     fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        if context.disk().chain.len() as u64 + 1 != height.0 {
+        let before = self.run.last().map_or(self.tip.block(), |decided| decided.block.id());
+        let expected = (context.disk().chain.len() + self.run.len()) as u64 + 1;
+        if expected != height.0 || block.header.parent != before {
             return false;
         }
-        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        if proof.header() != Some(&block.header) {
+            self.run.push(DecidedBlock { block, proof });
+            return false;
+        }
+        let run = std::mem::take(&mut self.run);
+        let setup = context.setup();
+        let ancestors = run.iter().map(|decided| &decided.block.header);
+        let ancestors: Vec<_> =
+            ancestors.map(|header| (header, setup.change(header.height))).collect();
+        self.tip = self.tip.after_run(&ancestors, &proof, setup.change(height)).unwrap();
         let disk = context.disk();
+        disk.runs += usize::from(!run.is_empty());
+        disk.chain.extend(run);
         disk.chain.push(DecidedBlock { block, proof });
-        disk.log.retain(|record| record.height() > height);
+        Record::prune(&mut disk.log, height);
         true
     }
 
@@ -500,7 +522,7 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip }
+        Self { machine: Some(Both { replica, sync }), tip, run: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -514,9 +536,7 @@ impl<P: Protocol> Process for Node<P> {
             if let Record::Vote(vote) = record {
                 disk.signed.push(*vote);
             }
-            if record.height().0 > disk.chain.len() as u64 {
-                disk.log.push(record.clone());
-            }
+            disk.log.push(record.clone());
         }
     }
 
@@ -636,11 +656,15 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
-    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let place = |vote: &Vote| {
+        let chained = vote.data.protocol.is_chained();
+        let first = if chained { vote.data.epoch.0 } else { vote.data.height.0 };
+        (first, vote.data.round, vote.data.phase)
+    };
+    let mut said: BTreeMap<(u64, Round, Phase), VoteData> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
-        if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
+        if *said.entry(place(vote)).or_insert(vote.data) != vote.data {
             return Err(format!("node {node} signed twice at {:?}", place(vote)));
         }
         if last.is_some_and(|last| last > place(vote)) {
