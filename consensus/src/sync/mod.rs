@@ -413,11 +413,12 @@ fn check_block(block: &DecidedBlock, height: Height) -> Result<(), SyncRefusal> 
     if header.height != height {
         return Err(SyncRefusal::Height { got: header.height, expected: height });
     }
-    // A proof may be a descendant's.
+    // Where undecided blocks are built upon, the proof may be a descendant's.
     let proved = block.proof.header();
-    let own = proved == Some(header);
-    let near = proved.is_some_and(|h| h.height > height && h.height.0 - height.0 <= MAX_RUN);
-    if !own && !near {
+    let first = block.proof.links.first();
+    let chained = first.is_some_and(|link| link.certificate.data.protocol.is_chained());
+    let near = |proved: &Header| proved.height > height && proved.height.0 - height.0 <= MAX_RUN;
+    if proved != Some(header) && !(chained && proved.is_some_and(near)) {
         return Err(SyncRefusal::OtherBlock(height));
     }
     Ok(block.block.check_body()?)
