@@ -186,17 +186,20 @@ impl<R: ChainRules> Chained<R> {
     pub(super) fn fetch_missing(&mut self, fx: &mut Fx) {
         let tip = self.decided();
         let heads = [self.deciding.as_ref().map(|(qc, _)| qc), self.high.as_ref()];
-        let missing = |head: &Certificate| self.tree.path(head, &tip).err().flatten();
-        let Some(missing) = heads.into_iter().flatten().find_map(missing) else { return };
-        let above = missing.data.height.0.saturating_sub(tip.height.0);
-        if above <= MAX_WALK {
+        let missing = |head: &Certificate| {
+            Some((self.tree.path(head, &tip).err().flatten()?, head.data.height))
+        };
+        let Some((missing, head)) = heads.into_iter().flatten().find_map(missing) else { return };
+        if missing.data.height.0.saturating_sub(tip.height.0) <= MAX_WALK {
             self.core.fetch(&missing, fx);
         }
-        if above > R::ID.links() as u64 + 1
-            && let Some(peer) =
-                missing.positions().find_map(|p| self.core.tip.validators().member(p))
+        // Where nothing failed, all but the last few blocks are decided. Others forget their bodies.
+        let decided = Height(head.0.saturating_sub(R::ID.links() as u64 - 1));
+        let mut signers = missing.positions().filter(|&p| Some(p) != self.core.position);
+        if decided > tip.height.next()
+            && let Some(signer) = signers.find_map(|p| self.core.tip.validators().member(p))
         {
-            let (peer, height) = (peer.public_key, missing.data.height);
+            let (peer, height) = (signer.public_key, decided.next());
             fx.emit(Output::Behind { peer, height, certified: true });
         }
     }

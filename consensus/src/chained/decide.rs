@@ -38,26 +38,25 @@ impl<R: ChainRules> Chained<R> {
         }
         let Some(links) = self.links(&path, &deciding) else { return false };
         let proofs = self.proofs(&links, end);
+        let mut tip = self.core.tip.clone();
         let epoch = self.epoch();
-        let electorate = self.core.electorate();
         for ((id, link), proof) in path.into_iter().zip(links).take(end + 1).zip(proofs) {
-            self.hand_out(id, link.certificate, proof, fx);
-            if self.epoch() != epoch {
-                break;
+            tip = self.hand_out(id, link.certificate, proof, fx).unwrap_or(tip);
+            if tip.validators().epoch() != epoch {
+                return self.end_epoch(now, tip, deciding, fx);
             }
         }
-        self.deciding = None;
-        let tip = self.core.tip.clone();
-        if self.epoch() == epoch {
-            self.settle(tip);
-            // What follows may be decided as well.
-            self.consider(&self.high());
-            return self.deciding.is_some() && self.try_decide(now, fx);
-        }
+        self.settle(tip);
+        // What follows may be decided as well.
+        self.consider(&self.high());
+        self.deciding.is_some() && self.try_decide(now, fx)
+    }
+
+    fn end_epoch(&mut self, now: Timestamp, tip: Tip, deciding: Certificate, fx: &mut Fx) -> bool {
         // No further proposal of this epoch shows the others what we know.
         if self.core.leads(deciding.data.round.next()) {
             let message = Message::Certificate(Box::new(deciding.clone()));
-            fx.emit(Output::Broadcast { to: electorate, message });
+            fx.emit(Output::Broadcast { to: self.core.electorate(), message });
         }
         self.begin_epoch(now, tip, Some(deciding), fx);
         true
@@ -111,14 +110,15 @@ impl<R: ChainRules> Chained<R> {
         certificate: Certificate,
         proof: FinalityProof,
         fx: &mut Fx,
-    ) {
-        let Some(node) = self.tree.remove(&id) else { return };
-        let State::Valid(valid) = node.state else { return };
+    ) -> Option<Tip> {
+        let node = self.tree.remove(&id)?;
+        let State::Valid(valid) = node.state else { return None };
         let block = node.block;
         self.core.settle_evidence(&block);
-        self.core.tip = valid.parent.after_checked(&block.header, certificate, valid.next);
         self.remember(id, block.clone());
+        let tip = valid.parent.after_checked(&block.header, certificate, valid.next);
         fx.emit(Output::Decided { block: Box::new(block), proof: Box::new(proof) });
+        Some(tip)
     }
 
     fn remember(&mut self, id: BlockId, block: pocket_types::block::Block) {

@@ -258,6 +258,8 @@ impl<R: ChainRules> Chained<R> {
         if epoch < self.epoch() {
             self.help(now, from, fx);
         } else if epoch > self.epoch() {
+            // Whatever it says, it has decided more than we have.
+            let height = height.max(self.core.height().next());
             fx.emit(Output::Behind { peer: from, height, certified: false });
         }
         epoch == self.epoch()

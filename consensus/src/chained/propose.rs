@@ -53,7 +53,8 @@ impl<R: ChainRules> Chained<R> {
         if !is_next && entry.is_none() {
             return;
         }
-        let justify = self.justify(fx);
+        // The block that an epoch begins with was certified by the validators before.
+        let justify = self.justify(fx).or_else(|| self.core.tip.certificate().cloned());
         let Some(parent) = self.tip_after(&high.block, justify.as_ref()) else { return };
         let Some(last) = self.last_of_epoch(&high.block) else {
             let Some(header) = self.core.header_on(now, &parent, justify.clone()) else { return };

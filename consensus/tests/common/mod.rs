@@ -197,6 +197,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
+    /// A store failed: neither says anything more.
+    pub failed: Option<ReplicaError>,
 }
 
 pub enum BothInput {
@@ -227,6 +229,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         input: BothInput,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
         let (replica, sync) = match input {
             BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
             BothInput::Replica(input) => (Some(input), None),
@@ -248,7 +253,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let released = self.replica.release(now, receipt);
+        self.failed = released.as_ref().err().cloned();
+        released.map(wrap)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -522,7 +529,7 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip, run: vec![] }
+        Self { machine: Some(Both { replica, sync, failed: None }), tip, run: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
