@@ -132,7 +132,9 @@ impl<R: ChainRules> Chained<R> {
     pub(super) fn settle(&mut self, tip: Tip) {
         self.core.tip = tip;
         let tip = self.decided();
-        self.tree.prune(&tip);
+        for (id, node) in self.tree.prune(&tip) {
+            self.remember(id, node.block);
+        }
         if self.high.as_ref().is_none_or(|high| high.data.height <= tip.height) {
             self.high = self.core.tip.certificate().cloned();
         }

@@ -162,22 +162,17 @@ impl Tree {
         self.nodes.values().any(|node| node.recorded && node.justify == *certified)
     }
 
-    /// Drops what can't follow the decided block any more.
-    pub(super) fn prune(&mut self, tip: &Certified) {
-        let dead = |(id, node): (&BlockId, &Node)| {
-            let header = &node.block.header;
-            let known = self.line(*id).last().is_some_and(|root| root == tip.block);
-            // Where the line is broken, only the height tells.
-            let broken = self.line(*id).last().is_some_and(|root| {
-                let below = self.line(*id).filter_map(|id| self.get(&id)).last();
-                root != tip.block
-                    && below.is_some_and(|node| node.block.header.height > tip.height.next())
-            });
-            (header.height <= tip.height || !(known || broken)).then_some(*id)
+    /// Drops what can't follow the decided block any more, and gives it back.
+    pub(super) fn prune(&mut self, tip: &Certified) -> Vec<(BlockId, Node)> {
+        let alive = |id: &BlockId| {
+            let follows = self.line(*id).any(|id| id == tip.block);
+            // Where the line is broken above the tip, it may still lead there.
+            let lowest = self.line(*id).filter_map(|id| self.get(&id)).last();
+            let height = |node: &Node| node.block.header.height;
+            let open = lowest.is_some_and(|lowest| height(lowest) > tip.height.next());
+            self.get(id).is_some_and(|node| height(node) > tip.height) && (follows || open)
         };
-        let dead: Vec<BlockId> = self.nodes.iter().filter_map(dead).collect();
-        dead.iter().for_each(|id| {
-            self.nodes.remove(id);
-        });
+        let dead: Vec<BlockId> = self.nodes.keys().copied().filter(|id| !alive(id)).collect();
+        dead.into_iter().filter_map(|id| Some((id, self.nodes.remove(&id)?))).collect()
     }
 }
