@@ -287,10 +287,6 @@ impl<R: ChainRules> Chained<R> {
             }
             None => {}
         }
-        let mut verify = |certificate: Option<&Certificate>| {
-            certificate.map(|certificate| self.core.verify(certificate)).transpose()
-        };
-        let certificates = [verify(carried)?, verify(justify.as_ref())?, verify(entry)?];
         if self.tree.get(&vote.data.block).is_none() {
             let carried = block.header.parent_certificate.as_ref();
             match self.tip_after(&block.header.parent, carried) {
@@ -298,6 +294,10 @@ impl<R: ChainRules> Chained<R> {
                 None => block.check_body()?,
             }
         }
+        let mut verify = |certificate: Option<&Certificate>| {
+            certificate.map(|certificate| self.core.verify(certificate)).transpose()
+        };
+        let certificates = [verify(carried)?, verify(justify.as_ref())?, verify(entry)?];
         let candidate = Candidate {
             block: vote.data.block,
             height: block.header.height,
