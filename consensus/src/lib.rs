@@ -89,6 +89,7 @@ extern crate alloc;
 pub mod chained;
 mod common;
 pub mod hotpokt;
+pub mod manual;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;

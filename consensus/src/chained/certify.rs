@@ -113,7 +113,7 @@ impl<R: ChainRules> Chained<R> {
         if let Some(lock) = lock.filter(|lock| lock.round > self.lock.round) {
             self.lock = lock;
         }
-        let target = self.deciding.as_ref().map_or(self.decided().height, |(_, to)| to.height);
+        let target = self.deciding.as_ref().map_or_else(|| self.decided(), |(_, to)| *to).height;
         if let Some(decided) = decided.filter(|decided| decided.height > target)
             && let Some(certificate) = self.certificate_of(known)
         {
@@ -187,7 +187,7 @@ impl<R: ChainRules> Chained<R> {
         let tip = self.decided();
         let heads = [self.deciding.as_ref().map(|(qc, _)| qc), self.high.as_ref()];
         let missing = |head: &Certificate| {
-            Some((self.tree.path(head, &tip).err().flatten()?, head.data.height))
+            Some((*self.tree.path(head, &tip).err().flatten()?, head.data.height))
         };
         let Some((missing, head)) = heads.into_iter().flatten().find_map(missing) else { return };
         if missing.data.height.0.saturating_sub(tip.height.0) <= MAX_WALK {

@@ -46,8 +46,8 @@
 //! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `rules::a_timeout_qc_demands_its_highest_certificate` |
 //! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
 //! | `chained_high_unproved` | timeouts may vouch for what they don't show | `rules::a_timeout_shows_what_it_vouches_for` |
-//! | `chained_unrecorded_body` | votes leave before their block is durable | `chained::when_all_crash_nothing_certified_is_lost` |
-//! | `last_vote_pruned` | the log forgets the last signature with its height | `chained::a_log_keeps_its_last_signature` |
+//! | `chained_unrecorded_body` | votes leave before their block is durable | `faults::when_all_crash_nothing_certified_is_lost` |
+//! | `last_vote_pruned` | the log forgets the last signature with its height | `rules::a_restarted_replica_contradicts_nothing_whatever_is_pruned` |
 
 pub mod fast_hotstuff;
 pub mod hotstuff;

@@ -63,10 +63,12 @@ impl<R: ChainRules> Chained<R> {
                     }
                 }
                 Record::Entry(certificate) if certificate.data.epoch == epoch => {
-                    if entry.as_ref().is_none_or(|entry| entry.data.round < certificate.data.round)
-                    {
-                        entry = Some(*certificate);
-                    }
+                    let known = entry.as_ref().map(|entry| entry.data.round);
+                    entry = if known < Some(certificate.data.round) {
+                        Some(*certificate)
+                    } else {
+                        entry
+                    };
                 }
                 Record::HighQc(certificate) if certificate.data.epoch == epoch => {
                     chained.logged = chained.logged.max(Some(certificate.data.round));

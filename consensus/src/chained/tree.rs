@@ -5,6 +5,7 @@
 //! round lasts until a quorum votes or times out, and timeouts grow; all other blocks are bounded by
 //! number.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -128,14 +129,14 @@ impl Tree {
         &self,
         to: &Certificate,
         tip: &Certified,
-    ) -> Result<Vec<BlockId>, Option<Certificate>> {
+    ) -> Result<Vec<BlockId>, Option<Box<Certificate>>> {
         let mut path = Vec::new();
         let mut certificate = Some(to);
         let mut at = to.data.block;
         while at != tip.block {
             let Some(node) = self.get(&at) else {
                 let above = certificate.filter(|missing| missing.data.height > tip.height);
-                return Err(above.cloned());
+                return Err(above.cloned().map(Box::new));
             };
             path.push(at);
             at = node.block.header.parent;

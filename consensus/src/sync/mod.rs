@@ -432,7 +432,7 @@ fn verify_run(tip: &Tip, run: &[Pending]) -> Result<Vec<Certificate>, (usize, Fi
     let proof = &run[0].block.proof;
     tip.trusted().check_next(header(0)).map_err(|error| (0, error))?;
     let decided = proof.verify(tip.validators()).map_err(|error| (0, error))?;
-    let link = proof.links.first().ok_or((0, broken("no link")))?;
+    let link = proof.links.first().ok_or_else(|| (0, broken("no link")))?;
     let mut certificates = Vec::from([link.certificate.clone()]);
     let mut expected = decided.id();
     for index in (0..run.len()).rev() {
@@ -442,7 +442,8 @@ fn verify_run(tip: &Tip, run: &[Pending]) -> Result<Vec<Certificate>, (usize, Fi
         expected = header(index).parent;
         if index > 0 {
             let certificate = header(index).parent_certificate.clone();
-            certificates.push(certificate.ok_or((index, broken("no certificate of its parent")))?);
+            let missing = || (index, broken("no certificate of its parent"));
+            certificates.push(certificate.ok_or_else(missing)?);
         }
     }
     let mut trusted = tip.trusted();
