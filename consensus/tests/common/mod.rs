@@ -8,6 +8,7 @@
 )]
 
 pub mod lab;
+pub mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
