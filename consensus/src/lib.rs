@@ -87,6 +87,7 @@
 extern crate alloc;
 
 mod bodies;
+pub mod candidates;
 mod certificates;
 mod header;
 pub mod hotpokt;

@@ -91,7 +91,7 @@ pub struct Election<'e> {
 pub struct Candidate {
     height: Height,
     round: Round,
-    position: usize,
+    key: PublicKey,
     priority: Priority,
 }
 
@@ -301,7 +301,7 @@ impl Election<'_> {
     /// the announcement makes a [`VrfMisuse`].
     pub fn check(&self, candidacy: &Candidacy) -> Result<Candidate, CandidacyError> {
         let claim = &candidacy.claim;
-        let position = self.is_for(claim)?;
+        self.is_for(claim)?;
         if claim.selected == 0 {
             return Err(CandidacyError::NotSelected);
         }
@@ -309,12 +309,12 @@ impl Election<'_> {
             return Err(CandidacyError::Signature);
         }
         claim.check()?;
-        let Claim { height, round, priority, .. } = *claim;
-        Ok(Candidate { height, round, position, priority })
+        let Claim { height, round, candidate: key, priority, .. } = *claim;
+        Ok(Candidate { height, round, key, priority })
     }
 
-    /// The candidate's position, if what the claim says of the election is so.
-    fn is_for(&self, claim: &Claim) -> Result<usize, CandidacyError> {
+    /// Whether what the claim says of the election is so.
+    fn is_for(&self, claim: &Claim) -> Result<(), CandidacyError> {
         if claim.chain != self.chain {
             return Err(CandidacyError::WrongChain { got: claim.chain, expected: self.chain });
         }
@@ -327,8 +327,9 @@ impl Election<'_> {
             return Err(CandidacyError::WrongSeed { got: claim.seed, expected: self.seed });
         }
         let stranger = CandidacyError::Stranger(claim.candidate);
-        let position = self.electorate.position(&claim.candidate).ok_or(stranger)?;
-        let member = self.electorate.member(position).ok_or(stranger)?;
+        let position = self.electorate.position(&claim.candidate);
+        let member = position.and_then(|position| self.electorate.member(position));
+        let member = member.ok_or(stranger)?;
         if claim.vrf_key != member.vrf_key {
             let (got, expected) = (claim.vrf_key, member.vrf_key);
             return Err(CandidacyError::WrongKey { got, expected });
@@ -337,7 +338,7 @@ impl Election<'_> {
         if claim.odds != expected {
             return Err(CandidacyError::WrongOdds { got: claim.odds, expected });
         }
-        Ok(position)
+        Ok(())
     }
 
     fn odds(&self, member: &Validator) -> Odds {
@@ -356,9 +357,9 @@ impl Candidate {
         self.round
     }
 
-    /// Its position in the electorate.
-    pub const fn position(&self) -> usize {
-        self.position
+    /// Its identity.
+    pub const fn key(&self) -> PublicKey {
+        self.key
     }
 
     /// What it is worth; proved, so never [`Priority::FALLBACK`].

@@ -70,7 +70,7 @@ fn a_selected_member_convinces_everybody() {
         let candidacy = members.run(member);
         let candidate = election.check(&candidacy).unwrap();
         assert_eq!((candidate.height(), candidate.round()), PLACE);
-        assert_eq!(candidate.position(), member);
+        assert_eq!(candidate.key(), members.keys[member].0.public_key());
         assert_eq!(candidate.priority(), candidacy.claim.priority);
         assert!(candidate.priority() > Priority::FALLBACK);
         assert_eq!(members.run(member), candidacy, "the same however often it runs");

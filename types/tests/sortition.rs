@@ -132,7 +132,7 @@ fn exactly_selected(distribution: &(Vec<Natural>, Natural), draw: u64) -> usize 
 
 /// Units, and the odds of each, by the rule's words.
 fn by_the_rule(weight: u64, total: u64, committee: u16) -> (u64, u64, u64) {
-    let unit = total / MAX_UNITS + u64::from(total % MAX_UNITS != 0);
+    let unit = total / MAX_UNITS + u64::from(!total.is_multiple_of(MAX_UNITS));
     let hit = (unit * u64::from(committee)).min(total);
     (weight / unit, hit, total - hit)
 }
@@ -251,7 +251,7 @@ proptest! {
         draws: [u64; 2],
     ) {
         let sorted = |pair: [u64; 2]| (pair[0].min(pair[1]), pair[0].max(pair[1]));
-        let share = |weight: u64| (u128::from(weight) * u128::from(total) >> 64) as u64;
+        let share = |weight: u64| ((u128::from(weight) * u128::from(total)) >> 64) as u64;
         let (less, more) = sorted(weights.map(share));
         let (small, large) = (committees[0].min(committees[1]), committees[0].max(committees[1]));
         let (low, high) = sorted(draws);
