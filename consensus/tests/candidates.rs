@@ -96,6 +96,7 @@ fn who_comes_late_is_not_followed_and_not_held_up() {
     assert_eq!(leader, announced[1].1.key());
     assert_eq!(candidates.hear(announced[0].1), Heard::Beaten);
     assert_eq!(candidates.hear(announced[3].1), Heard::Late);
+    assert_eq!(candidates.hear(announced[3].1), Heard::Beaten, "it has been heard");
     assert!(candidates.wants(&announced[2].0.claim), "others may have settled on it");
     assert_eq!(candidates.hear(announced[2].1), Heard::Late);
     assert_eq!(candidates.settle(fallback()), leader);
@@ -195,7 +196,7 @@ proptest! {
                 }
                 1 => {
                     let best = list.iter().filter(|(at, _)| *at == round).max();
-                    let best = best.map_or(fallback(), |(at, who): &(u64, usize)| {
+                    let best = best.map_or_else(fallback, |(at, who): &(u64, usize)| {
                         ANNOUNCED[at][*who].1.key()
                     });
                     leader = leader.or(Some(best));

@@ -255,3 +255,18 @@ impl fmt::Display for Priority {
         fmt::Display::fmt(&self.0, f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Too rare for draws to meet.
+    #[test]
+    fn rounding_up_may_reach_the_next_power_of_two() {
+        for bits in [65, 100, 128] {
+            let below = Scaled::round(u128::MAX >> (128 - bits), -bits);
+            assert_eq!((below.mantissa, below.exponent), (1 << 63, -63), "one");
+        }
+        assert_eq!(Scaled::new(1).fixed(), 1 << FIXED_BITS);
+    }
+}
