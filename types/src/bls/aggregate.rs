@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::{
     BlsPublicKey, BlsSignature, BlsSignatureError, BlsVerifyingKey, SIGNATURE_SUITE, curve,
 };
-use crate::hash::{Domain, Hash, Words};
+use crate::hash::{Domain, Hash};
 
 /// The keys of a set by position, with their sum: what checks and makes aggregates. Per key it keeps
 /// about 150 bytes.
@@ -187,7 +187,8 @@ impl BlsKeys {
                 Err(reason) => batch.refused.push((position, reason)),
             }
         }
-        batch.draw_coefficients();
+        batch.coefficients =
+            coefficients(batch.votes.iter().map(|(_, key, signature)| (key, digest, signature)));
         batch.search(0..batch.votes.len(), Hint::None);
         if !batch.refused.is_empty() {
             batch.refused.sort_unstable_by_key(|(position, _)| *position);
@@ -245,12 +246,10 @@ pub fn verify_batch(
             Err(reason) => refused.push((place, reason)),
         }
     }
-    let mut hasher = Domain::BLS_BATCH_COEFFICIENTS.hasher().number(items.len() as u64);
-    for (key, digest, signature) in items {
-        hasher =
-            hasher.fixed(key.bytes.as_bytes()).fixed(digest.as_bytes()).fixed(signature.as_bytes());
-    }
-    let coefficients = coefficients(hasher.words(), places.len());
+    let coefficients = coefficients(places.iter().map(|&place| {
+        let (key, digest, signature) = &items[place];
+        (&key.bytes, digest, signature)
+    }));
     if !curve::batch_holds(&keys, &digests, SIGNATURE_SUITE, &points, &coefficients) {
         for (&place, point) in places.iter().zip(&points) {
             let (key, digest, signature) = items[place];
@@ -302,19 +301,6 @@ impl<'a> Batch<'a> {
         self.points.push(point);
     }
 
-    /// From a hash over every key and signature and the digest: who changes any of them, to make
-    /// errors cancel out, changes all coefficients.
-    fn draw_coefficients(&mut self) {
-        let mut hasher = Domain::BLS_BATCH_COEFFICIENTS
-            .hasher()
-            .fixed(self.digest.as_bytes())
-            .number(self.votes.len() as u64);
-        for (_, key, signature) in &self.votes {
-            hasher = hasher.fixed(key.as_bytes()).fixed(signature.as_bytes());
-        }
-        self.coefficients = coefficients(hasher.words(), self.votes.len());
-    }
-
     /// Finds the invalid signatures of a range by halves. In the end each is checked by itself, so
     /// that nobody is blamed for a combination.
     fn search(&mut self, range: Range<usize>, hint: Hint) {
@@ -359,8 +345,18 @@ enum Hint {
     Spoilt,
 }
 
-/// Half-length coefficients make the multiplications half as long.
-fn coefficients(mut words: Words, count: usize) -> Vec<[u8; 16]> {
+/// Combines the equations of a batch, from a hash over every key, digest and signature in it: who
+/// changes any of them, to make errors cancel out, changes all coefficients. Half the length of a
+/// scalar makes multiplying half as long.
+fn coefficients<'a>(
+    items: impl ExactSizeIterator<Item = (&'a BlsPublicKey, &'a Hash, &'a BlsSignature)>,
+) -> Vec<[u8; 16]> {
+    let count = items.len();
+    let mut hasher = Domain::BLS_BATCH_COEFFICIENTS.hasher().number(count as u64);
+    for (key, digest, signature) in items {
+        hasher = hasher.fixed(key.as_bytes()).fixed(digest.as_bytes()).fixed(signature.as_bytes());
+    }
+    let mut words = hasher.words();
     let mut draw = || {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&words.next_word().to_le_bytes());
