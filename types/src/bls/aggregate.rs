@@ -135,14 +135,12 @@ impl BlsKeys {
             let absent = (0..self.keys.len())
                 .filter(|position| signers.next_if(|signer| *signer == position).is_none());
             let absent: Vec<usize> = absent.collect();
-            match curve::sum(absent.iter().map(point)) {
-                Some(absent) => curve::subtract(&self.total, &absent),
-                None => self.total,
-            }
+            curve::subtract(&self.total, absent.iter().map(point))
         } else {
-            curve::sum(signers.iter().map(point)).ok_or(BlsAggregateError::Empty)?
+            curve::sum(signers.iter().map(point))
         };
-        let point = curve::summed_key(&sum).ok_or(BlsAggregateError::Cancelled)?;
+        let point = sum.and_then(|sum| curve::summed_key(&sum));
+        let point = point.ok_or(BlsAggregateError::Cancelled)?;
         Ok(BlsVerifyingKey { bytes: BlsPublicKey(curve::key_bytes(&point)), point })
     }
 
@@ -252,10 +250,9 @@ pub fn verify_batch(
     }));
     if !curve::batch_holds(&keys, &digests, SIGNATURE_SUITE, &points, &coefficients) {
         for (&place, point) in places.iter().zip(&points) {
-            let (key, digest, signature) = items[place];
+            let (key, digest, _) = &items[place];
             if !curve::holds(&key.point, digest.as_bytes(), SIGNATURE_SUITE, point) {
-                let mismatch = BlsSignatureError::Mismatch { key: key.bytes, signature };
-                refused.push((place, mismatch));
+                refused.push((place, BlsSignatureError::Mismatch(key.bytes)));
             }
         }
         refused.sort_unstable_by_key(|(place, _)| *place);
@@ -329,10 +326,10 @@ impl<'a> Batch<'a> {
     }
 
     fn check(&mut self, place: usize) {
-        let (position, key, signature) = self.votes[place];
+        let (position, key, _) = self.votes[place];
         let (key_point, point) = (&self.keys[place], &self.points[place]);
         if !curve::holds(key_point, self.digest.as_bytes(), SIGNATURE_SUITE, point) {
-            self.refused.push((position, BlsSignatureError::Mismatch { key, signature }));
+            self.refused.push((position, BlsSignatureError::Mismatch(key)));
         }
     }
 }
@@ -374,6 +371,55 @@ impl fmt::Display for Refused<'_> {
         match self.0.first() {
             Some((position, reason)) => write!(f, ", the first at {position}: {reason}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coefficients_depend_on_everything() {
+        let (key, digest, signature) =
+            (BlsPublicKey([1; 48]), Hash([2; 32]), BlsSignature([3; 96]));
+        let first = |items: &[_]| coefficients(items.iter().copied())[0];
+        let item = (&key, &digest, &signature);
+        let drawn = first(&[item, item]);
+        for changed in [
+            (&BlsPublicKey([0; 48]), &digest, &signature),
+            (&key, &Hash([0; 32]), &signature),
+            (&key, &digest, &BlsSignature([0; 96])),
+        ] {
+            assert_ne!(first(&[item, changed]), drawn);
+        }
+        assert_ne!(first(&[item]), drawn);
+        let two = coefficients([item, item].into_iter());
+        assert_ne!(two[0], two[1]);
+    }
+
+    /// The right half of a spoilt range whose left half is clean isn't checked again.
+    #[cfg(feature = "bls")]
+    #[test]
+    fn one_invalid_signature_costs_one_combination_for_each_halving() {
+        let secrets: Vec<_> =
+            (0..64).map(|n| super::super::BlsSecretKey::from_seed([n; 32]).unwrap()).collect();
+        let digest = Hash([5; 32]);
+        for (spoilt, combinations) in [(63, 6), (0, 11)] {
+            let mut batch = Batch::new(&digest, secrets.len());
+            for (position, secret) in secrets.iter().enumerate() {
+                let key = BlsVerifyingKey::new(secret.public_key()).unwrap();
+                let signed = if position == spoilt { Hash::ZERO } else { digest };
+                let signature = secret.sign(&signed);
+                batch.push(position, &key, signature, signature.point().unwrap());
+            }
+            batch.coefficients =
+                coefficients(batch.votes.iter().map(|(_, key, sig)| (key, &digest, sig)));
+            let budget = batch.budget;
+            batch.search(0..64, Hint::None);
+            assert_eq!(budget - batch.budget, combinations);
+            assert_eq!(batch.refused.len(), 1);
+            assert_eq!(batch.refused[0].0, spoilt);
         }
     }
 }

@@ -54,10 +54,12 @@ pub(super) fn sum<'k>(mut keys: impl Iterator<Item = &'k Key>) -> Option<KeySum>
     Some(sum)
 }
 
-pub(super) fn subtract(total: &KeySum, part: &KeySum) -> KeySum {
+pub(super) fn subtract<'k>(total: &KeySum, keys: impl Iterator<Item = &'k Key>) -> Option<KeySum> {
     let mut rest = *total;
-    rest.sub_aggregate(part);
-    rest
+    if let Some(part) = sum(keys) {
+        rest.sub_aggregate(&part);
+    }
+    Some(rest)
 }
 
 /// None for the identity.

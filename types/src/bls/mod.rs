@@ -119,13 +119,8 @@ pub enum BlsKeyError {
     #[error("key {0} is outside the subgroup of prime order")]
     Subgroup(BlsPublicKey),
     /// The proof doesn't show that its sender holds the key's secret.
-    #[error("{proof} proves no possession of key {key}")]
-    Possession {
-        /// The key announced.
-        key: BlsPublicKey,
-        /// The proof received.
-        proof: ProofOfPossession,
-    },
+    #[error("the proof shows no possession of key {0}")]
+    Possession(BlsPublicKey),
 }
 
 /// Why a signature is refused. Whoever sent it is at fault.
@@ -147,14 +142,10 @@ pub enum BlsSignatureError {
     /// The point lies outside the subgroup of prime order.
     #[error("signature {0} is outside the subgroup of prime order")]
     Subgroup(BlsSignature),
-    /// Well-formed, but not this key's signature of this digest.
-    #[error("signature {signature} is not by key {key} over this digest")]
-    Mismatch {
-        /// The key that should have signed; for an aggregate the sum of the signers' keys.
-        key: BlsPublicKey,
-        /// The signature received.
-        signature: BlsSignature,
-    },
+    /// Well-formed, but not the signature of this digest by this key, which for an aggregate is the
+    /// sum of the signers' keys.
+    #[error("the signature is not by key {0} over this digest")]
+    Mismatch(BlsPublicKey),
 }
 
 /// Checks one signature of a digest, or one aggregate under the sum of its signers' keys
@@ -172,7 +163,7 @@ pub fn verify(
     if curve::holds(&key.point, digest.as_bytes(), SIGNATURE_SUITE, &point) {
         Ok(())
     } else {
-        Err(BlsSignatureError::Mismatch { key: key.bytes, signature: *signature })
+        Err(BlsSignatureError::Mismatch(key.bytes))
     }
 }
 
@@ -195,7 +186,7 @@ impl BlsPublicKey {
         let key = BlsVerifyingKey::new(*self)?;
         let proven = curve::signature(&proof.0)
             .is_ok_and(|point| curve::holds(&key.point, &self.0, POSSESSION_SUITE, &point));
-        if proven { Ok(()) } else { Err(BlsKeyError::Possession { key: *self, proof: *proof }) }
+        if proven { Ok(()) } else { Err(BlsKeyError::Possession(*self)) }
     }
 }
 
