@@ -13,9 +13,9 @@
 //! Points have one encoding each, lie in the subgroup of prime order and are never the identity: keys
 //! and signatures that break this are refused before any equation is looked at.
 //!
-//! The curve is behind the feature `bls`. The bytes and every signature of this module stay the same
-//! without it; then keys, secret or public, can't be made and [`BlsUnavailable`] says why. The feature brings `blst`, which
-//! needs a C compiler, and takes std along except on targets that have none.
+//! The curve is behind the feature `bls`. The bytes and every function of this module stay the same
+//! without it; then keys, secret or public, can't be made and [`BlsUnavailable`] says why. The
+//! feature brings `blst`, which needs a C compiler, and std except on targets that have none.
 //!
 //! Everything but signing is public data and takes variable time.
 
