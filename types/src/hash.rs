@@ -85,6 +85,8 @@ impl Domain {
     pub const ADDRESS: Self = Self("pocket v1 address");
     /// Coefficients of a batch signature check.
     pub const BATCH_COEFFICIENTS: Self = Self("pocket v1 batch coefficients");
+    /// Coefficients that combine a batch of BLS signatures.
+    pub const BLS_BATCH_COEFFICIENTS: Self = Self("pocket v1 bls batch coefficients");
     /// Content hash of a gossiped message.
     pub const GOSSIP_ID: Self = Self("pocket v1 gossip id");
     /// Seed of the permutation that orders a RainTree broadcast.

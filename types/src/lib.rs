@@ -15,6 +15,7 @@
 extern crate alloc;
 
 pub mod block;
+pub mod bls;
 pub mod candidacy;
 pub mod codec;
 pub mod evidence;
