@@ -99,6 +99,7 @@ mod plan;
 mod process;
 mod random;
 mod simulation;
+pub mod soup;
 
 pub use counters::Counters;
 pub use error::SimulationError;
