@@ -100,6 +100,7 @@ mod process;
 mod random;
 mod simulation;
 pub mod soup;
+pub mod twins;
 
 pub use counters::Counters;
 pub use error::SimulationError;
