@@ -1,16 +1,18 @@
 //! The way of a message.
 
+use std::rc::Rc;
+
 use pocket_types::codec;
-use pocket_types::hash::Hash;
 
 use super::Simulation;
-use super::queue::Event;
+use super::queue::{Arrival, Event};
+use super::trace::Entry;
 use crate::network::{Envelope, Fate};
 use crate::process::Process;
 
 impl<P: Process> Simulation<P> {
-    pub(super) fn arrive(&mut self, envelope: Envelope<P::Message>, digest: Hash, forced: bool) {
-        let Envelope { from, to, .. } = envelope;
+    pub(super) fn arrive(&mut self, arrival: Arrival<P::Message>) {
+        let Arrival { from, to, message, sending, forced } = arrival;
         if !forced && self.plan.parts(from, to, self.now) {
             self.counters.partitioned += 1;
             return;
@@ -21,46 +23,56 @@ impl<P: Process> Simulation<P> {
         }
         self.counters.delivered += 1;
         self.counters.skewed += u64::from(self.nodes[to].skew != 0);
-        self.record(b"message", to, &[&(from as u64).to_le_bytes(), &digest.0]);
-        let input =
-            self.call(to, |process, context| process.receive(context, from, envelope.message));
-        if let Some(Some(input)) = input {
-            self.handle(to, input);
+        self.trace.record(Entry::Message, to, self.now).number(from as u64).number(sending);
+        let message = Rc::unwrap_or_clone(message);
+        let input = self.call(to, |process, context| process.receive(context, from, message));
+        match input {
+            Some(Some(input)) => self.handle(to, input),
+            _ => self.arm(to),
         }
-        self.arm(to);
     }
 
     pub(super) fn send(
         &mut self,
         from: usize,
         to: impl IntoIterator<Item = usize>,
-        message: &P::Message,
+        message: P::Message,
     ) {
-        let encoded = codec::encode(message);
-        let digest = Hash(*blake3::hash(&encoded).as_bytes());
-        self.record(b"send", from, &[&digest.0]);
+        let encoded = codec::encode(&message);
+        self.trace.record(Entry::Send, from, self.now).bytes(&encoded);
+        let sending = self.sendings;
+        self.sendings += 1;
+        let kind = P::kind(&message);
+        let message = Rc::new(message);
+        let mut sent = 0;
         for to in to {
             if to >= self.nodes.len() {
                 self.counters.missed += 1;
                 continue;
             }
-            self.counters.sent[from] += 1;
-            self.counters.bytes[from] += encoded.len() as u64;
-            *self.counters.kinds.entry(P::kind(message)).or_default() += 1;
-            let envelope = Envelope { from, to, sent: self.now, message: message.clone() };
-            self.carry(envelope, digest);
+            sent += 1;
+            let message = message.clone();
+            self.carry(Arrival { from, to, message, sending, forced: false });
+        }
+        self.counters.sent[from] += sent;
+        self.counters.bytes[from] += sent * encoded.len() as u64;
+        if sent > 0 {
+            *self.counters.kinds.entry(kind).or_default() += sent;
         }
     }
 
-    pub(super) fn carry(&mut self, envelope: Envelope<P::Message>, digest: Hash) {
-        let fate = self.filter.as_mut().map_or(Fate::Deliver, |filter| filter(&envelope));
-        let (from, to) = (envelope.from, envelope.to);
+    fn carry(&mut self, mut arrival: Arrival<P::Message>) {
+        let (from, to) = (arrival.from, arrival.to);
+        let fate = self.filter.as_mut().map_or(Fate::Deliver, |filter| {
+            let message = P::Message::clone(&arrival.message);
+            filter(&Envelope { from, to, sent: self.now, message })
+        });
         match fate {
             Fate::Drop => self.counters.filtered += 1,
             Fate::Delay(delay) => {
                 self.counters.delayed += 1;
-                let at = self.now.after(delay);
-                self.schedule(at, Event::Arrive { envelope, digest, forced: true });
+                arrival.forced = true;
+                self.schedule(self.now.after(delay), Event::Arrive(Box::new(arrival)));
             }
             Fate::Deliver => {
                 let link = self.plan.link(from, to, self.now);
@@ -75,11 +87,12 @@ impl<P: Process> Simulation<P> {
                 if self.random.chance(link.duplication) {
                     self.counters.duplicated += 1;
                     let at = self.now.after(self.random.duration(link.min, link.max));
-                    let envelope = envelope.clone();
-                    self.schedule(at, Event::Arrive { envelope, digest, forced: false });
+                    let message = arrival.message.clone();
+                    let again = Arrival { message, ..arrival };
+                    self.schedule(at, Event::Arrive(Box::new(again)));
                 }
                 let at = self.now.after(self.random.duration(link.min, link.max));
-                self.schedule(at, Event::Arrive { envelope, digest, forced: false });
+                self.schedule(at, Event::Arrive(Box::new(arrival)));
             }
         }
     }

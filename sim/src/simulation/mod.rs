@@ -4,6 +4,7 @@ mod delivery;
 mod queue;
 mod run;
 mod storage;
+mod trace;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -13,11 +14,12 @@ use pocket_types::machine::Unstored;
 use pocket_types::number::{Duration, Timestamp};
 
 use self::queue::{Event, Queued};
+use self::trace::{Entry, Trace};
 use crate::counters::Counters;
 use crate::error::SimulationError;
 use crate::network::{Envelope, Fate};
 use crate::plan::{Fault, Plan};
-use crate::process::{Input, Process, Record};
+use crate::process::{Action, Input, Process, Record};
 use crate::random::Random;
 
 /// A network of processes under a plan, in virtual time that starts at 0.
@@ -36,7 +38,11 @@ pub struct Simulation<P: Process> {
     queued: u64,
     handled: u64,
     random: Random,
-    trace: Hash,
+    trace: Trace,
+    /// How often something was sent.
+    sendings: u64,
+    /// An empty list of actions, to use again.
+    actions: Vec<Action<P>>,
     counters: Counters,
     observations: Vec<Observation<P::Event>>,
     filter: Option<Filter<P::Message>>,
@@ -101,7 +107,9 @@ impl<P: Process> Simulation<P> {
             queue: BinaryHeap::new(),
             queued: 0,
             handled: 0,
-            trace: Hash::ZERO,
+            trace: Trace::new(),
+            sendings: 0,
+            actions: Vec::new(),
             observations: Vec::new(),
             filter: None,
             triggers: Vec::new(),
@@ -109,7 +117,9 @@ impl<P: Process> Simulation<P> {
             plan,
         };
         let crashes = simulation.plan.faults.iter().filter_map(|fault| match fault {
-            Fault::Crash { nodes, at, down } => Some((*at, Event::Crash(nodes.clone(), *down))),
+            Fault::Crash { nodes, at, down } => {
+                Some((*at, Event::Crash(Box::new(nodes.clone()), *down)))
+            }
             _ => None,
         });
         for (at, event) in crashes.collect::<Vec<_>>() {
@@ -190,7 +200,7 @@ impl<P: Process> Simulation<P> {
 
     /// Hands an input to a node's machine now, as its host; nothing happens if the node is down.
     pub fn input(&mut self, node: usize, input: Input<P>) {
-        self.record(b"input", node, &[]);
+        self.trace.record(Entry::Input, node, self.now);
         self.handle(node, input);
     }
 
@@ -209,7 +219,7 @@ impl<P: Process> Simulation<P> {
         host.tick_at = None;
         host.disk_failed = false;
         let life = host.life;
-        self.record(b"crash", node, &[]);
+        self.trace.record(Entry::Crash, node, self.now);
         if let Some(down) = down {
             self.schedule(self.now.after(down), Event::Restart(node, life));
         }
@@ -254,8 +264,8 @@ impl<P: Process> Simulation<P> {
 
     /// Hash over everything that happened so far: equal for two runs of the same plan, on any
     /// machine.
-    pub const fn trace(&self) -> Hash {
-        self.trace
+    pub fn trace(&self) -> Hash {
+        self.trace.hash()
     }
 
     /// The plan that is being run.
@@ -266,18 +276,6 @@ impl<P: Process> Simulation<P> {
     /// What all nodes share.
     pub const fn setup(&self) -> &P::Setup {
         &self.setup
-    }
-
-    fn record(&mut self, what: &[u8], node: usize, parts: &[&[u8]]) {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.trace.0);
-        hasher.update(&self.now.0.to_le_bytes());
-        hasher.update(&(node as u64).to_le_bytes());
-        for part in [what].iter().chain(parts) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        self.trace = Hash(*hasher.finalize().as_bytes());
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
-use pocket_types::hash::Hash;
 use pocket_types::number::{Duration, Timestamp};
 
 use super::Simulation;
 use crate::error::SimulationError;
-use crate::network::Envelope;
 use crate::process::{Input, Process};
 
 pub(super) struct Queued<P: Process> {
@@ -17,19 +16,27 @@ pub(super) struct Queued<P: Process> {
     pub(super) event: Event<P>,
 }
 
+/// Large things are boxed: the heap moves its entries about.
 pub(super) enum Event<P: Process> {
-    Arrive {
-        envelope: Envelope<P::Message>,
-        digest: Hash,
-        /// A filter that fixes a delay overrides partitions as well.
-        forced: bool,
-    },
+    Arrive(Box<Arrival<P::Message>>),
     Stored(usize, u64),
-    Answer(usize, u64, Input<P>),
+    Answer(usize, u64, Box<Input<P>>),
     Tick(usize, u64),
-    Crash(BTreeSet<usize>, Option<Duration>),
+    Crash(Box<BTreeSet<usize>>, Option<Duration>),
     CrashLife(usize, u64),
     Restart(usize, u64),
+}
+
+/// A message on its way.
+pub(super) struct Arrival<M> {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// The receivers of a broadcast share it while it is under way.
+    pub(super) message: Rc<M>,
+    /// Which sending it comes from, for the trace.
+    pub(super) sending: u64,
+    /// A filter that fixes a delay overrides partitions as well.
+    pub(super) forced: bool,
 }
 
 impl<P: Process> Simulation<P> {

@@ -4,6 +4,7 @@ use pocket_types::machine::{Machine, Step, Tick};
 use pocket_types::number::{Duration, Timestamp};
 
 use super::queue::Event;
+use super::trace::Entry;
 use super::{Observation, Simulation};
 use crate::error::SimulationError;
 use crate::process::{Action, Context, Error, Input, Output, Process, Record};
@@ -19,11 +20,11 @@ impl<P: Process> Simulation<P> {
             return;
         }
         match event {
-            Event::Arrive { envelope, digest, forced } => self.arrive(envelope, digest, forced),
+            Event::Arrive(arrival) => self.arrive(*arrival),
             Event::Stored(node, life) if self.lives(node, life) => self.stored(node),
             Event::Answer(node, life, input) if self.lives(node, life) => {
-                self.record(b"answer", node, &[]);
-                self.handle(node, input);
+                self.trace.record(Entry::Answer, node, self.now);
+                self.handle(node, *input);
             }
             Event::Tick(node, life) if self.lives(node, life) => self.tick(node),
             Event::Crash(nodes, down) => nodes.iter().for_each(|&node| self.crash(node, down)),
@@ -41,7 +42,7 @@ impl<P: Process> Simulation<P> {
     }
 
     pub(super) fn boot(&mut self, node: usize) {
-        self.record(b"boot", node, &[]);
+        self.trace.record(Entry::Boot, node, self.now);
         let now = self.local(node);
         let nodes = self.nodes.len();
         let mut context = Context {
@@ -51,7 +52,7 @@ impl<P: Process> Simulation<P> {
             now,
             disk: &mut self.nodes[node].disk,
             random: &mut self.random,
-            actions: Vec::new(),
+            actions: std::mem::take(&mut self.actions),
         };
         let process = P::boot(&mut context);
         let actions = context.actions;
@@ -73,7 +74,7 @@ impl<P: Process> Simulation<P> {
             }
             self.counters.ticks += 1;
             self.counters.skewed += u64::from(self.nodes[node].skew != 0);
-            self.record(b"tick", node, &[]);
+            self.trace.record(Entry::Tick, node, self.now);
             self.handle(node, Input::<P>::from(Tick));
         }
         self.arm(node);
@@ -99,7 +100,7 @@ impl<P: Process> Simulation<P> {
             Ok(step) => step,
             Err(error) => {
                 self.counters.refused += 1;
-                self.record(b"refused", node, &[]);
+                self.trace.record(Entry::Refused, node, self.now);
                 self.call(node, |process, context| process.refused(context, error));
                 return;
             }
@@ -110,7 +111,7 @@ impl<P: Process> Simulation<P> {
         }
         let life = self.nodes[node].life;
         for output in step.outputs {
-            self.record(b"output", node, &[]);
+            self.trace.record(Entry::Output, node, self.now);
             self.call(node, |process, context| process.perform(context, output));
             if !self.lives(node, life) || !self.effect(node) {
                 return;
@@ -141,7 +142,7 @@ impl<P: Process> Simulation<P> {
             now,
             disk: &mut host.disk,
             random: &mut self.random,
-            actions: Vec::new(),
+            actions: std::mem::take(&mut self.actions),
         };
         let result = call(process, &mut context);
         let actions = context.actions;
@@ -149,29 +150,33 @@ impl<P: Process> Simulation<P> {
         Some(result)
     }
 
-    pub(super) fn act(&mut self, node: usize, actions: Vec<Action<P>>) {
+    pub(super) fn act(&mut self, node: usize, mut actions: Vec<Action<P>>) {
         let life = self.nodes[node].life;
-        for action in actions {
+        for action in actions.drain(..) {
             if !self.lives(node, life) {
-                return;
+                break;
             }
             match action {
-                Action::Send(to, message) => self.send(node, [to], &message),
+                Action::Send(to, message) => self.send(node, [to], message),
                 Action::Broadcast(message) => {
-                    let others = (0..self.nodes.len()).filter(|&to| to != node);
-                    self.send(node, others, &message);
+                    let others = (0..self.nodes.len()).filter(move |&to| to != node);
+                    self.send(node, others, message);
                 }
                 Action::Answer(after, input) => {
-                    self.schedule(self.now.after(after), Event::Answer(node, life, input));
+                    self.schedule(
+                        self.now.after(after),
+                        Event::Answer(node, life, Box::new(input)),
+                    );
                 }
                 Action::Step(step) => self.step(node, Ok(step)),
                 Action::Observe(event) => self.observe(node, event),
             }
         }
+        self.actions = actions;
     }
 
     pub(super) fn observe(&mut self, node: usize, event: P::Event) {
-        self.record(b"event", node, &[format!("{event:?}").as_bytes()]);
+        self.trace.record(Entry::Observed, node, self.now).debug(&event);
         let observation = Observation { at: self.now, node, event };
         let mut crashes = Vec::new();
         self.triggers.retain_mut(|trigger| {

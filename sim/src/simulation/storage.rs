@@ -4,6 +4,7 @@ use pocket_types::machine::Machine;
 
 use super::Simulation;
 use super::queue::Event;
+use super::trace::Entry;
 use crate::plan::Fault;
 use crate::process::Process;
 
@@ -34,11 +35,11 @@ impl<P: Process> Simulation<P> {
         let host = &mut self.nodes[node];
         let receipt = if host.disk_failed {
             self.counters.failed_stores += 1;
-            self.record(b"failed", node, &[]);
+            self.trace.record(Entry::StoreFailed, node, self.now);
             unstored.failed()
         } else {
             P::store(&mut host.disk, unstored.records());
-            self.record(b"stored", node, &[]);
+            self.trace.record(Entry::Stored, node, self.now);
             if !self.effect(node) {
                 return;
             }
