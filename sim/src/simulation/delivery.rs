@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use pocket_types::codec;
+use pocket_types::number::{Duration, Ppm};
 
 use super::Simulation;
 use super::queue::{Arrival, Event};
 use super::trace::Entry;
-use crate::network::{Envelope, Fate};
+use crate::network::{Envelope, Fate, Link};
+use crate::plan::Stage;
 use crate::process::Process;
 
 impl<P: Process> Simulation<P> {
@@ -42,7 +44,7 @@ impl<P: Process> Simulation<P> {
         self.trace.record(Entry::Send, from, self.now).bytes(&encoded);
         let sending = self.sendings;
         self.sendings += 1;
-        let kind = P::kind(&message);
+        let (kind, stage) = (P::kind(&message), P::stage(&message));
         let message = Rc::new(message);
         let mut sent = 0;
         for to in to {
@@ -52,7 +54,7 @@ impl<P: Process> Simulation<P> {
             }
             sent += 1;
             let message = message.clone();
-            self.carry(Arrival { from, to, message, sending, forced: false });
+            self.carry(Arrival { from, to, message, sending, forced: false }, stage);
         }
         self.counters.sent[from] += sent;
         self.counters.bytes[from] += sent * encoded.len() as u64;
@@ -61,7 +63,7 @@ impl<P: Process> Simulation<P> {
         }
     }
 
-    fn carry(&mut self, mut arrival: Arrival<P::Message>) {
+    fn carry(&mut self, mut arrival: Arrival<P::Message>, stage: Option<Stage>) {
         let (from, to) = (arrival.from, arrival.to);
         let fate = self.filter.as_mut().map_or(Fate::Deliver, |filter| {
             let message = P::Message::clone(&arrival.message);
@@ -75,25 +77,41 @@ impl<P: Process> Simulation<P> {
                 self.schedule(self.now.after(delay), Event::Arrive(Box::new(arrival)));
             }
             Fate::Deliver => {
-                let link = self.plan.link(from, to, self.now);
+                let (link, own) = self.plan.link(from, to, self.now);
+                self.counters.linked += u64::from(own);
                 if self.plan.parts(from, to, self.now) {
                     self.counters.partitioned += 1;
+                    return;
+                }
+                let struck = stage.map(|stage| self.plan.at(stage, from, to, self.now));
+                let struck = struck.unwrap_or_default();
+                if struck.parted {
+                    self.counters.stage_partitioned += 1;
                     return;
                 }
                 if self.random.chance(link.loss) {
                     self.counters.lost += 1;
                     return;
                 }
+                if struck.loss > Ppm(0) && self.random.chance(struck.loss) {
+                    self.counters.stage_lost += 1;
+                    return;
+                }
+                self.counters.stage_delayed += u64::from(struck.more > Duration(0));
                 if self.random.chance(link.duplication) {
                     self.counters.duplicated += 1;
-                    let at = self.now.after(self.random.duration(link.min, link.max));
                     let message = arrival.message.clone();
-                    let again = Arrival { message, ..arrival };
-                    self.schedule(at, Event::Arrive(Box::new(again)));
+                    self.depart(Arrival { message, ..arrival }, link, struck.more);
                 }
-                let at = self.now.after(self.random.duration(link.min, link.max));
-                self.schedule(at, Event::Arrive(Box::new(arrival)));
+                self.depart(arrival, link, struck.more);
             }
         }
+    }
+
+    fn depart(&mut self, arrival: Arrival<P::Message>, link: Link, more: Duration) {
+        let takes = self.random.duration(link.min, link.max);
+        self.counters.slowed += u64::from(takes > Link::PERFECT.max);
+        let at = self.now.after(takes).after(more);
+        self.schedule(at, Event::Arrive(Box::new(arrival)));
     }
 }

@@ -99,7 +99,7 @@ impl<P: Process> Simulation<P> {
     pub fn new(setup: P::Setup, nodes: usize, plan: Plan) -> Self {
         let mut simulation = Self {
             random: Random::new(plan.seed),
-            counters: Counters::new(nodes),
+            counters: Counters::new(nodes, &plan),
             nodes: (0..nodes).map(|node| Node::new(plan.skew(node))).collect(),
             setup,
             limits: Limits::default(),
@@ -117,9 +117,7 @@ impl<P: Process> Simulation<P> {
             plan,
         };
         let crashes = simulation.plan.faults.iter().filter_map(|fault| match fault {
-            Fault::Crash { nodes, at, down } => {
-                Some((*at, Event::Crash(Box::new(nodes.clone()), *down)))
-            }
+            Fault::Crash { nodes, at, down } => Some((*at, Event::Crash(nodes.clone(), *down))),
             _ => None,
         });
         for (at, event) in crashes.collect::<Vec<_>>() {

@@ -22,7 +22,7 @@ pub(super) enum Event<P: Process> {
     Stored(usize, u64),
     Answer(usize, u64, Box<Input<P>>),
     Tick(usize, u64),
-    Crash(Box<BTreeSet<usize>>, Option<Duration>),
+    Crash(BTreeSet<usize>, Option<Duration>),
     CrashLife(usize, u64),
     Restart(usize, u64),
 }

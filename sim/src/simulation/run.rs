@@ -119,7 +119,9 @@ impl<P: Process> Simulation<P> {
         }
         if let Some(unstored) = step.records {
             let (min, max) = self.plan.store_time();
-            let done = self.now.after(self.random.duration(min, max));
+            let takes = self.random.duration(min, max);
+            self.counters.slow_stores += u64::from(takes > Duration(0));
+            let done = self.now.after(takes);
             self.nodes[node].unstored.push_back(unstored);
             self.schedule(done, Event::Stored(node, life));
         }
@@ -170,6 +172,9 @@ impl<P: Process> Simulation<P> {
                 }
                 Action::Step(step) => self.step(node, Ok(step)),
                 Action::Observe(event) => self.observe(node, event),
+                Action::TookEffect(name) => {
+                    *self.counters.adversaries.entry(name).or_default() += 1;
+                }
             }
         }
         self.actions = actions;

@@ -66,6 +66,7 @@ impl<P: Process> Simulation<P> {
             _ => None,
         });
         if let Some(down) = crash {
+            self.counters.effect_crashes += 1;
             self.crash(node, down);
         }
         crash.is_none()

@@ -171,7 +171,7 @@ impl<'a, P: Process> Drive<'a, P> {
                 Action::Broadcast(message) => self.posts.push(Post { to: None, message }),
                 Action::Answer(_, input) => self.inputs.push_back(input),
                 Action::Step(step) => self.step(process, Ok(step))?,
-                Action::Observe(_) => {}
+                Action::Observe(_) | Action::TookEffect(_) => {}
             }
         }
         Ok(())

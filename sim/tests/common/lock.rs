@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pocket_sim::{Context, Process};
+use pocket_sim::{Context, Process, Stage};
 use pocket_types::machine::{Machine, Outbox, Poisoned, Receipt, Step, Tick};
 use pocket_types::number::{Duration, Timestamp};
 use serde::Serialize;
@@ -252,6 +252,18 @@ impl Process for Node {
             Output::Send(to, message) => context.send(to, message),
             Output::Broadcast(message) => context.broadcast(message),
         }
+    }
+
+    fn stage(message: &Message) -> Option<Stage> {
+        let (round, phase) = match *message {
+            Message::NewView { view, .. } => (view, 0),
+            Message::Propose { view, .. } => (view, 1),
+            Message::Prepare { view, .. } => (view, 2),
+            Message::Lock { view, .. } => (view, 3),
+            Message::Commit { view, .. } => (view, 4),
+            Message::Decide { .. } => return None,
+        };
+        Some(Stage { round, phase })
     }
 
     fn kind(message: &Message) -> &'static str {
