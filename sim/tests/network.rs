@@ -166,8 +166,10 @@ fn where_several_faults_speak_of_the_same_thing_the_last_one_holds() {
     }));
 }
 
+type Counted = Vec<(&'static str, u64)>;
+
 /// What node 1 hears from node 0 of its numbers up to 20, of which 13 is a stage of its own.
-fn heard_at(fault: Fault) -> (Vec<(u64, u64)>, Vec<(&'static str, u64)>) {
+fn heard_at(fault: Fault) -> (Vec<(u64, u64)>, Counted) {
     let mut run = simulation(3, Plan::calm(5).with(fault));
     run.run_until(Timestamp(2_050)).unwrap();
     let counted = run.counters().faults().into_iter().filter(|(_, count)| *count > 0).collect();
