@@ -1,12 +1,13 @@
 //! Consensus for Pocket Network v1, without I/O: messages in; votes, certificates and decisions out.
 //!
-//! Two machines, both following [the one convention](pocket_types::machine):
+//! Three machines, all following [the one convention](pocket_types::machine):
 //!
 //! - [`Replica`] decides one block per height with HotPOKT, which is Basic HotStuff (arXiv
 //!   1803.05069, algorithm 2) with a pacemaker made for steady block times. A validator runs it with
 //!   its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
+//! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
@@ -90,6 +91,7 @@ mod bodies;
 mod certificates;
 mod header;
 pub mod hotpokt;
+pub mod light;
 mod pacemaker;
 pub mod replica;
 pub mod schedule;
@@ -98,6 +100,7 @@ pub mod sync;
 mod tally;
 pub mod tip;
 
+pub use light::LightClient;
 pub use replica::Replica;
 pub use replica::config::{Config, Identity};
 pub use replica::error::{RecoverError, Refusal, ReplicaError};
