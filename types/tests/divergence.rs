@@ -1,0 +1,191 @@
+//! Two headers proved at one height show that validators broke the protocol, and which of them.
+
+mod common;
+
+use common::*;
+use pocket_types::block::Header;
+use pocket_types::codec::{Bytes, List, decode, encode};
+use pocket_types::evidence::Evidence;
+use pocket_types::finality::{FinalityProof, TrustedTip};
+use pocket_types::hash::Hash;
+use pocket_types::id::{BlockId, ChainId};
+use pocket_types::key::{PublicKey, SecretKey};
+use pocket_types::light::{Blame, Divergence, DivergenceError, LightBlock, LightError, Trusted};
+use pocket_types::number::{Epoch, Height, Round, Timestamp};
+use pocket_types::validator::{Electorate, ValidatorSet};
+use pocket_types::vote::{Phase, VoteData};
+
+const HEIGHT: Height = Height(30);
+
+fn trusting(next: &Electorate) -> Trusted {
+    let tip = TrustedTip {
+        chain: CHAIN,
+        height: Height(7),
+        block: BlockId(Hash([0xaa; 32])),
+        time: Timestamp(1_000),
+        next_validators: next.hash(),
+    };
+    Trusted::new(tip, next.set().clone()).unwrap()
+}
+
+/// A block that differs from others by its state, decided in a round by some of a set.
+fn block(
+    state: u8,
+    round: u64,
+    electorate: &Electorate,
+    secrets: &[SecretKey],
+    signers: &[usize],
+) -> LightBlock {
+    let header = Header { height: HEIGHT, state_root: Hash([state; 32]), ..header(electorate) };
+    let data = VoteData {
+        height: HEIGHT,
+        round: Round(round),
+        ..vote_data(electorate, Phase::Commit, header.id())
+    };
+    let certificate = certificate(data, electorate, secrets, signers);
+    let proof = FinalityProof::commit(header, certificate);
+    LightBlock::new(proof, electorate.set().clone(), electorate.set().clone())
+}
+
+fn keys(secrets: &[SecretKey], places: &[usize]) -> Vec<PublicKey> {
+    places.iter().map(|&place| secrets[place].public_key()).collect()
+}
+
+fn verify(divergence: &Divergence) -> Result<Blame, DivergenceError> {
+    divergence.verify(&divergence.from)
+}
+
+#[test]
+fn who_signs_two_blocks_of_a_round_is_guilty() {
+    let (electorate, secrets) = electorate(&[1; 7]);
+    let a = block(1, 0, &electorate, &secrets, &[0, 1, 2, 3, 4]);
+    let b = block(2, 0, &electorate, &secrets, &[2, 3, 4, 5, 6]);
+    let divergence = Divergence::between(&trusting(&electorate), a.clone(), b.clone());
+    let Blame::Equivocation { guilty, evidence } = verify(&divergence).unwrap() else { panic!() };
+    assert_eq!(guilty, keys(&secrets, &[2, 3, 4]), "by key, which is by place in one set");
+    let offenders: Vec<_> = evidence.iter().map(|e| e.verify(CHAIN).unwrap().offender).collect();
+    assert_eq!(offenders, guilty, "and the ledger agrees on each");
+    let Evidence::Equivocation { first, second } = evidence[0] else { panic!() };
+    assert_eq!((first.data.height, first.data.slot()), (HEIGHT, second.data.slot()));
+    // One fork has one form, whoever sees it.
+    assert_eq!(Divergence::between(&trusting(&electorate), b, a), divergence);
+}
+
+#[test]
+fn who_signs_in_two_rounds_is_suspected_only() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
+    let b = block(2, 1, &electorate, &secrets, &[0, 2, 3]);
+    let divergence = Divergence::between(&trusting(&electorate), a, b);
+    let expected = Blame::Amnesia { suspects: keys(&secrets, &[0, 2]) };
+    assert_eq!(verify(&divergence), Ok(expected));
+}
+
+#[test]
+fn between_two_sets_the_trusted_signers_of_each_side_are_suspected() {
+    let (ours, secrets) = electorate(&[1; 4]);
+    // A set that keeps two of the four, and one that nobody elected, with the other two.
+    let set_of = |epoch, seed, keep: &[usize]| {
+        let (strangers, others) = electorate_of(Epoch(epoch), seed, &[1; 2]);
+        let mut members = strangers.set().members.to_vec();
+        members.extend(keep.iter().map(|&place| ours.set().members[place]));
+        let set = ValidatorSet::new(Epoch(epoch), members).unwrap();
+        let mut secrets: Vec<_> = others;
+        // Secrets don't copy themselves: these are made once more.
+        let kept = electorate(&[1; 4]).1.into_iter().enumerate();
+        secrets.extend(kept.filter(|(place, _)| keep.contains(place)).map(|(_, secret)| secret));
+        secrets.sort_by_key(SecretKey::public_key);
+        (Electorate::new(set).unwrap(), secrets)
+    };
+    let (one, one_secrets) = set_of(4, 50, &[0, 1]);
+    let (two, two_secrets) = set_of(5, 60, &[2, 3]);
+    let a = block(1, 0, &one, &one_secrets, &[0, 1, 2, 3]);
+    let b = block(2, 0, &two, &two_secrets, &[0, 1, 2, 3]);
+    let divergence = Divergence::between(&trusting(&ours), a.clone(), b);
+    let Blame::Lunatic { one, other } = verify(&divergence).unwrap() else { panic!() };
+    let sides = if divergence.one == a { (one, other) } else { (other, one) };
+    assert_eq!(sides, (keys(&secrets, &[0, 1]), keys(&secrets, &[2, 3])));
+}
+
+#[test]
+fn what_is_no_fork_proves_nothing() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let trusted = trusting(&electorate);
+    let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
+    let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
+    let fork = Divergence::between(&trusted, a.clone(), b.clone());
+    assert!(verify(&fork).is_ok());
+
+    let no_conflict = Err(DivergenceError::NoConflict);
+    assert_eq!(verify(&Divergence::between(&trusted, a.clone(), a.clone())), no_conflict);
+    // The same block twice is no fork, though different signers and rounds decided it.
+    let again = block(1, 3, &electorate, &secrets, &[1, 2, 3]);
+    assert_eq!(verify(&Divergence::between(&trusted, a.clone(), again)), no_conflict);
+    let Divergence { one, other, .. } = fork.clone();
+    let swapped = Divergence { one: other, other: one, ..fork.clone() };
+    assert_eq!(verify(&swapped), no_conflict);
+
+    let header = Header { height: HEIGHT.next(), ..header(&electorate) };
+    let elsewhere = decided(header, &electorate, &secrets, &[0, 1, 2]);
+    let set = || electorate.set().clone();
+    let heights = Divergence {
+        other: LightBlock::new(elsewhere, set(), set()),
+        one: fork.one.clone(),
+        ..fork.clone()
+    };
+    let refused = DivergenceError::Heights { one: HEIGHT, other: HEIGHT.next() };
+    assert_eq!(verify(&heights), Err(refused));
+}
+
+#[test]
+fn both_sides_must_hold_from_a_header_that_the_judge_knows() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let trusted = trusting(&electorate);
+    let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
+    let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
+    let fork = Divergence::between(&trusted, a, b);
+
+    let known = [
+        TrustedTip { block: BlockId(Hash([1; 32])), ..fork.from },
+        TrustedTip { time: Timestamp(2), ..fork.from },
+        TrustedTip { chain: ChainId(Hash([9; 32])), ..fork.from },
+        TrustedTip { next_validators: Hash([9; 32]), ..fork.from },
+    ];
+    for known in known {
+        let refused = fork.verify(&known).unwrap_err();
+        assert!(matches!(refused, DivergenceError::Unknown { .. }));
+    }
+    let (strangers, _) = electorate_of(Epoch(3), 77, &[1; 4]);
+    let other_set = Divergence { validators: strangers.set().clone(), ..fork.clone() };
+    let refused = verify(&other_set).unwrap_err();
+    let expected = electorate.hash();
+    assert!(
+        matches!(refused, DivergenceError::One(LightError::NextValidators { expected: e, .. }) if e == expected)
+    );
+
+    let forge = |block: &LightBlock| {
+        let mut links = block.proof.links.to_vec();
+        let mut signatures = links[0].certificate.signatures.to_vec();
+        signatures[7] ^= 1;
+        links[0].certificate.signatures = Bytes::new(signatures).unwrap();
+        LightBlock { proof: FinalityProof { links: List::new(links).unwrap() }, ..block.clone() }
+    };
+    let one = Divergence { one: forge(&fork.one), ..fork.clone() };
+    assert!(matches!(verify(&one), Err(DivergenceError::One(LightError::Finality(_)))));
+    let other = Divergence { other: forge(&fork.other), ..fork.clone() };
+    assert!(matches!(verify(&other), Err(DivergenceError::Other(LightError::Finality(_)))));
+    let empty = FinalityProof { links: List::empty() };
+    let nothing = Divergence { one: LightBlock { proof: empty, ..fork.one.clone() }, ..fork };
+    assert!(matches!(verify(&nothing), Err(DivergenceError::One(_))));
+}
+
+#[test]
+fn a_fork_has_one_encoding() {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
+    let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
+    let fork = Divergence::between(&trusting(&electorate), a, b);
+    let bytes = encode(&fork);
+    assert_eq!(decode::<Divergence>(&bytes).as_ref(), Ok(&fork));
+    assert!(decode::<Divergence>(&bytes[..bytes.len() - 1]).is_err());
+}
