@@ -121,7 +121,7 @@ use crate::id::{BlockId, ChainId};
 use crate::number::{Duration, Epoch, Height, Timestamp, Weight};
 use crate::validator::{Electorate, ValidatorSet, ValidatorSetError};
 
-pub use divergence::{Blame, Divergence, DivergenceError};
+pub use divergence::{Blame, Divergence, DivergenceError, MAX_STEPS};
 
 /// A header that is trusted, with the validators that decide the block after it: what a light client
 /// starts a step from.

@@ -10,7 +10,9 @@ use pocket_types::finality::{FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
-use pocket_types::light::{Blame, Divergence, DivergenceError, LightBlock, LightError, Trusted};
+use pocket_types::light::{
+    Blame, Divergence, DivergenceError, LightBlock, LightError, MAX_STEPS, Trusted,
+};
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSet};
 use pocket_types::vote::{Phase, VoteData};
@@ -51,8 +53,17 @@ fn keys(secrets: &[SecretKey], places: &[usize]) -> Vec<PublicKey> {
     places.iter().map(|&place| secrets[place].public_key()).collect()
 }
 
+fn between(from: &Trusted, a: &LightBlock, b: &LightBlock) -> Divergence {
+    Divergence::between(from, vec![a.clone()], vec![b.clone()]).unwrap()
+}
+
+/// The verdict of somebody who knows where it starts and nothing later.
 fn verify(divergence: &Divergence) -> Result<Blame, DivergenceError> {
-    divergence.verify(&divergence.from)
+    divergence.verify(|height| Some(divergence.from).filter(|from| from.height == height))
+}
+
+fn side(blocks: &[LightBlock]) -> List<LightBlock, MAX_STEPS> {
+    List::new(blocks.to_vec()).unwrap()
 }
 
 #[test]
@@ -60,7 +71,7 @@ fn who_signs_two_blocks_of_a_round_is_guilty() {
     let (electorate, secrets) = electorate(&[1; 7]);
     let a = block(1, 0, &electorate, &secrets, &[0, 1, 2, 3, 4]);
     let b = block(2, 0, &electorate, &secrets, &[2, 3, 4, 5, 6]);
-    let divergence = Divergence::between(&trusting(&electorate), a.clone(), b.clone());
+    let divergence = between(&trusting(&electorate), &a, &b);
     let Blame::Equivocation { guilty, evidence } = verify(&divergence).unwrap() else { panic!() };
     assert_eq!(guilty, keys(&secrets, &[2, 3, 4]), "by key, which is by place in one set");
     let offenders: Vec<_> = evidence.iter().map(|e| e.verify(CHAIN).unwrap().offender).collect();
@@ -68,7 +79,7 @@ fn who_signs_two_blocks_of_a_round_is_guilty() {
     let Evidence::Equivocation { first, second } = evidence[0] else { panic!() };
     assert_eq!((first.data.height, first.data.slot()), (HEIGHT, second.data.slot()));
     // One fork has one form, whoever sees it.
-    assert_eq!(Divergence::between(&trusting(&electorate), b, a), divergence);
+    assert_eq!(between(&trusting(&electorate), &b, &a), divergence);
 }
 
 #[test]
@@ -76,7 +87,7 @@ fn who_signs_in_two_rounds_is_suspected_only() {
     let (electorate, secrets) = electorate(&[1; 4]);
     let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
     let b = block(2, 1, &electorate, &secrets, &[0, 2, 3]);
-    let divergence = Divergence::between(&trusting(&electorate), a, b);
+    let divergence = between(&trusting(&electorate), &a, &b);
     let expected = Blame::Amnesia { suspects: keys(&secrets, &[0, 2]) };
     assert_eq!(verify(&divergence), Ok(expected));
 }
@@ -101,10 +112,69 @@ fn between_two_sets_the_trusted_signers_of_each_side_are_suspected() {
     let (two, two_secrets) = set_of(5, 60, &[2, 3]);
     let a = block(1, 0, &one, &one_secrets, &[0, 1, 2, 3]);
     let b = block(2, 0, &two, &two_secrets, &[0, 1, 2, 3]);
-    let divergence = Divergence::between(&trusting(&ours), a.clone(), b);
-    let Blame::Lunatic { one, other } = verify(&divergence).unwrap() else { panic!() };
-    let sides = if divergence.one == a { (one, other) } else { (other, one) };
-    assert_eq!(sides, (keys(&secrets, &[0, 1]), keys(&secrets, &[2, 3])));
+    let divergence = between(&trusting(&ours), &a, &b);
+    let (by_a, by_b) = (keys(&secrets, &[0, 1]), keys(&secrets, &[2, 3]));
+    let is_a_first = divergence.one == side(&[a.clone()]);
+    let sides =
+        if is_a_first { (by_a.clone(), by_b.clone()) } else { (by_b.clone(), by_a.clone()) };
+    assert_eq!(verify(&divergence), Ok(Blame::Disputed { one: sides.0, other: sides.1 }));
+
+    // Who has the chain knows which of the two headers is its own, or that neither is.
+    let judge = |own: &LightBlock| {
+        let own = TrustedTip::of(own.header().unwrap());
+        divergence.verify(|height| Some(if height == own.height { own } else { divergence.from }))
+    };
+    assert_eq!(judge(&b), Ok(Blame::Lunatic { guilty: by_a.clone() }));
+    assert_eq!(judge(&a), Ok(Blame::Lunatic { guilty: by_b.clone() }));
+    let neither = block(3, 0, &one, &one_secrets, &[0, 1, 2, 3]);
+    let mut both = [by_a, by_b].concat();
+    both.sort_unstable();
+    assert_eq!(judge(&neither), Ok(Blame::Lunatic { guilty: both }));
+}
+
+#[test]
+fn a_side_may_take_several_steps_and_the_first_false_one_tells() {
+    let (ours, secrets) = electorate(&[1; 4]);
+    let (others, other_secrets) = electorate_of(Epoch(4), 50, &[1; 4]);
+    // On one side a header of height 20 hands over to a set that shares nobody with ours.
+    let handover = Header {
+        height: Height(20),
+        next_validators: others.hash(),
+        time: Timestamp(2_000),
+        ..header(&ours)
+    };
+    let proof = decided(handover, &ours, &secrets, &[0, 1, 2]);
+    let handover = LightBlock::new(proof, ours.set().clone(), others.set().clone());
+    let end = block(1, 0, &others, &other_secrets, &[0, 1, 3]);
+    let direct = block(2, 0, &ours, &secrets, &[1, 2, 3]);
+    let trusted = trusting(&ours);
+    let fork = |a: Vec<LightBlock>| Divergence::between(&trusted, a, vec![direct.clone()]).unwrap();
+    let divergence = fork(vec![handover.clone(), end.clone()]);
+
+    let chain = |blocks: [&LightBlock; 2]| {
+        let tips = blocks.map(|block| TrustedTip::of(block.header().unwrap()));
+        let known = [*trusted.tip(), tips[0], tips[1]];
+        divergence.verify(|height| known.into_iter().find(|tip| tip.height == height))
+    };
+    // The handover is the chain's: the header that ignores it is the lie of those who signed that.
+    let guilty = keys(&secrets, &[1, 2, 3]);
+    assert_eq!(chain([&handover, &end]), Ok(Blame::Lunatic { guilty }));
+    // The handover is the lie, whoever signs what follows from it.
+    let header = Header { height: Height(20), time: Timestamp(2_000), ..header(&ours) };
+    let proof = decided(header, &ours, &secrets, &[0, 1, 2, 3]);
+    let true_one = LightBlock::new(proof, ours.set().clone(), ours.set().clone());
+    let guilty = keys(&secrets, &[0, 1, 2]);
+    assert_eq!(chain([&true_one, &direct]), Ok(Blame::Lunatic { guilty }));
+
+    // Without its first step the side doesn't hold.
+    let refused = verify(&fork(vec![end])).unwrap_err();
+    assert!(matches!(
+        refused,
+        DivergenceError::One(LightError::Overlap { .. })
+            | DivergenceError::Other(LightError::Overlap { .. })
+    ));
+    let long = vec![handover; MAX_STEPS + 1];
+    assert!(Divergence::between(&trusting(&ours), long, vec![direct.clone()]).is_err());
 }
 
 #[test]
@@ -113,14 +183,14 @@ fn what_is_no_fork_proves_nothing() {
     let trusted = trusting(&electorate);
     let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
     let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
-    let fork = Divergence::between(&trusted, a.clone(), b.clone());
+    let fork = between(&trusted, &a, &b);
     assert!(verify(&fork).is_ok());
 
     let no_conflict = Err(DivergenceError::NoConflict);
-    assert_eq!(verify(&Divergence::between(&trusted, a.clone(), a.clone())), no_conflict);
+    assert_eq!(verify(&between(&trusted, &a, &a)), no_conflict);
     // The same block twice is no fork, though different signers and rounds decided it.
     let again = block(1, 3, &electorate, &secrets, &[1, 2, 3]);
-    assert_eq!(verify(&Divergence::between(&trusted, a.clone(), again)), no_conflict);
+    assert_eq!(verify(&between(&trusted, &a, &again)), no_conflict);
     let Divergence { one, other, .. } = fork.clone();
     let swapped = Divergence { one: other, other: one, ..fork.clone() };
     assert_eq!(verify(&swapped), no_conflict);
@@ -129,7 +199,7 @@ fn what_is_no_fork_proves_nothing() {
     let elsewhere = decided(header, &electorate, &secrets, &[0, 1, 2]);
     let set = || electorate.set().clone();
     let heights = Divergence {
-        other: LightBlock::new(elsewhere, set(), set()),
+        other: side(&[LightBlock::new(elsewhere, set(), set())]),
         one: fork.one.clone(),
         ..fork.clone()
     };
@@ -143,17 +213,18 @@ fn both_sides_must_hold_from_a_header_that_the_judge_knows() {
     let trusted = trusting(&electorate);
     let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
     let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
-    let fork = Divergence::between(&trusted, a, b);
+    let fork = between(&trusted, &a, &b);
 
     let known = [
-        TrustedTip { block: BlockId(Hash([1; 32])), ..fork.from },
-        TrustedTip { time: Timestamp(2), ..fork.from },
-        TrustedTip { chain: ChainId(Hash([9; 32])), ..fork.from },
-        TrustedTip { next_validators: Hash([9; 32]), ..fork.from },
+        None,
+        Some(TrustedTip { block: BlockId(Hash([1; 32])), ..fork.from }),
+        Some(TrustedTip { time: Timestamp(2), ..fork.from }),
+        Some(TrustedTip { chain: ChainId(Hash([9; 32])), ..fork.from }),
+        Some(TrustedTip { next_validators: Hash([9; 32]), ..fork.from }),
     ];
     for known in known {
-        let refused = fork.verify(&known).unwrap_err();
-        assert!(matches!(refused, DivergenceError::Unknown { .. }));
+        let refused = DivergenceError::Unknown { got: fork.from.block, height: fork.from.height };
+        assert_eq!(fork.verify(|_| known), Err(refused));
     }
     let (strangers, _) = electorate_of(Epoch(3), 77, &[1; 4]);
     let other_set = Divergence { validators: strangers.set().clone(), ..fork.clone() };
@@ -163,20 +234,24 @@ fn both_sides_must_hold_from_a_header_that_the_judge_knows() {
         matches!(refused, DivergenceError::One(LightError::NextValidators { expected: e, .. }) if e == expected)
     );
 
-    let forge = |block: &LightBlock| {
+    let forge = |blocks: &[LightBlock]| {
+        let mut block = blocks[0].clone();
         let mut links = block.proof.links.to_vec();
         let mut signatures = links[0].certificate.signatures.to_vec();
         signatures[7] ^= 1;
         links[0].certificate.signatures = Bytes::new(signatures).unwrap();
-        LightBlock { proof: FinalityProof { links: List::new(links).unwrap() }, ..block.clone() }
+        block.proof.links = List::new(links).unwrap();
+        side(&[block])
     };
     let one = Divergence { one: forge(&fork.one), ..fork.clone() };
     assert!(matches!(verify(&one), Err(DivergenceError::One(LightError::Finality(_)))));
     let other = Divergence { other: forge(&fork.other), ..fork.clone() };
     assert!(matches!(verify(&other), Err(DivergenceError::Other(LightError::Finality(_)))));
-    let empty = FinalityProof { links: List::empty() };
-    let nothing = Divergence { one: LightBlock { proof: empty, ..fork.one.clone() }, ..fork };
-    assert!(matches!(verify(&nothing), Err(DivergenceError::One(_))));
+    let proof = FinalityProof { links: List::empty() };
+    for one in [side(&[]), side(&[LightBlock { proof, ..fork.one[0].clone() }])] {
+        let nothing = Divergence { one, ..fork.clone() };
+        assert!(matches!(verify(&nothing), Err(DivergenceError::One(_))));
+    }
 }
 
 #[test]
@@ -184,7 +259,7 @@ fn a_fork_has_one_encoding() {
     let (electorate, secrets) = electorate(&[1; 4]);
     let a = block(1, 0, &electorate, &secrets, &[0, 1, 2]);
     let b = block(2, 0, &electorate, &secrets, &[1, 2, 3]);
-    let fork = Divergence::between(&trusting(&electorate), a, b);
+    let fork = between(&trusting(&electorate), &a, &b);
     let bytes = encode(&fork);
     assert_eq!(decode::<Divergence>(&bytes).as_ref(), Ok(&fork));
     assert!(decode::<Divergence>(&bytes[..bytes.len() - 1]).is_err());

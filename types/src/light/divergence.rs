@@ -1,4 +1,4 @@
-//! Two headers at one height, both proved from one trusted header.
+//! Two headers at one height, both verified from one that is trusted.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -8,41 +8,45 @@ use thiserror::Error;
 
 use super::{LightBlock, LightError, Trusted, header_of};
 use crate::block::Header;
-use crate::codec::Wire;
+use crate::codec::{BoundError, List, Wire};
 use crate::evidence::Evidence;
-use crate::finality::TrustedTip;
+use crate::finality::{FinalityError, TrustedTip};
 use crate::id::BlockId;
 use crate::key::{PublicKey, Signature};
 use crate::number::Height;
 use crate::validator::ValidatorSet;
 use crate::vote::{Certificate, Scheme, Vote};
 
+/// The most headers on the way from the common header to either of the two that conflict.
+pub const MAX_STEPS: usize = 8;
+
 /// A fork: proof that more than a third of the weight broke the protocol. Self-contained, so that
 /// anyone who knows the common header can check it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Divergence {
-    /// The trusted header that both blocks are verified from, in one step each.
+    /// The trusted header that both sides are verified from.
     pub from: TrustedTip,
     /// The validators that decide the block after it.
     pub validators: ValidatorSet,
-    /// The block with the smaller id.
-    pub one: LightBlock,
-    /// The block with the larger id, at the same height.
-    pub other: LightBlock,
+    /// Blocks of which each is verified from the one before; the last one has the smaller id.
+    pub one: List<LightBlock, MAX_STEPS>,
+    /// The same, ending at the same height with the larger id.
+    pub other: List<LightBlock, MAX_STEPS>,
 }
 
 impl Wire for Divergence {
-    const MAX_BYTES: usize =
-        TrustedTip::MAX_BYTES + ValidatorSet::MAX_BYTES + 2 * LightBlock::MAX_BYTES;
+    const MAX_BYTES: usize = TrustedTip::MAX_BYTES
+        + ValidatorSet::MAX_BYTES
+        + 2 * (8 + MAX_STEPS * LightBlock::MAX_BYTES);
 }
 
-/// Who is to blame for a fork, as far as its two certificates tell.
+/// Who is to blame for a fork, as far as the judge can tell. Keys increase.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Blame {
     /// Both blocks were decided in one round by one set. Everybody who signed both is **guilty**.
     Equivocation {
-        /// Who signed both, by increasing key; more than a third of the set's weight.
+        /// Who signed both; more than a third of the set's weight.
         guilty: Vec<PublicKey>,
         /// What the ledger punishes: one piece for each, if the certificates' scheme lets single
         /// votes be taken out.
@@ -52,16 +56,21 @@ pub enum Blame {
     /// certificate of a round in between unlocked it; the liars among these can only be told by what
     /// they signed there. They are **suspects**.
     Amnesia {
-        /// Who signed both, by increasing key; more than a third of the set's weight.
+        /// Who signed both; more than a third of the set's weight.
         suspects: Vec<PublicKey>,
     },
-    /// Decided by different sets, so one of the headers names validators that were never in office.
-    /// Of the trusted validators, those who signed that header are guilty, whichever it is: they are
-    /// **suspects** until somebody who has the chain says which. Who signed both is guilty either way.
+    /// Decided by different sets, so that one header at least names validators who were never in
+    /// office; the judge has the chain and knows which. They are **guilty**.
     Lunatic {
-        /// Trusted validators who signed [`Divergence::one`], by increasing key.
+        /// Validators in office who signed the first false header of a side.
+        guilty: Vec<PublicKey>,
+    },
+    /// As [`Blame::Lunatic`], but the judge doesn't have the chain at these heights. Those of one side
+    /// are guilty: they are **suspects** until somebody says of which.
+    Disputed {
+        /// Trusted validators who signed for [`Divergence::one`].
         one: Vec<PublicKey>,
-        /// Trusted validators who signed [`Divergence::other`], by increasing key.
+        /// Trusted validators who signed for [`Divergence::other`].
         other: Vec<PublicKey>,
     },
 }
@@ -71,111 +80,158 @@ pub enum Blame {
 #[non_exhaustive]
 pub enum DivergenceError {
     /// It starts from a header that is not on the chain we know.
-    #[error(
-        "starts from block {got} at height {}, which is not what we trust at height {}",
-        got_height.0, known_height.0
-    )]
+    #[error("starts from block {got} at height {}, which the judge doesn't know", height.0)]
     Unknown {
         /// The block it starts from.
         got: BlockId,
         /// That block's height.
-        got_height: Height,
-        /// The height of the tip it was checked against.
-        known_height: Height,
+        height: Height,
     },
-    /// The blocks are not at one height.
-    #[error("the blocks are at heights {} and {}", one.0, other.0)]
+    /// The two sides don't end at one height.
+    #[error("the sides end at heights {} and {}", one.0, other.0)]
     Heights {
         /// Height of the first.
         one: Height,
         /// Height of the second.
         other: Height,
     },
-    /// The blocks are the same, or come in the wrong order.
-    #[error("the blocks must differ, the smaller id first")]
+    /// They end with the same block, or come in the wrong order.
+    #[error("the sides must end with different blocks, the smaller id first")]
     NoConflict,
-    /// The first block doesn't follow from the common header.
-    #[error("the first block: {0}")]
+    /// The first side doesn't follow from the common header.
+    #[error("the first side: {0}")]
     One(LightError),
-    /// The second block doesn't follow from the common header.
-    #[error("the second block: {0}")]
+    /// The second side doesn't follow from the common header.
+    #[error("the second side: {0}")]
     Other(LightError),
 }
 
 impl Divergence {
-    /// Two blocks in canonical order. Nothing is checked.
-    pub fn between(from: &Trusted, a: LightBlock, b: LightBlock) -> Self {
-        let id = |block: &LightBlock| block.header().map(Header::id);
-        let (one, other) = if id(&a) <= id(&b) { (a, b) } else { (b, a) };
-        Self { from: *from.tip(), validators: from.next().set().clone(), one, other }
-    }
-
-    /// Checks the fork in full, and says who is to blame. `known` is what the caller itself trusts at
-    /// the height of [`Divergence::from`]: from a header that somebody made up, anything follows. How
-    /// old a fork may be is for the caller to say.
+    /// Two sides in canonical order. Nothing else is checked.
     ///
     /// # Errors
     ///
-    /// [`DivergenceError`] naming the first violation; signatures are checked last, each once.
-    pub fn verify(&self, known: &TrustedTip) -> Result<Blame, DivergenceError> {
-        if self.from != *known {
-            return Err(DivergenceError::Unknown {
-                got: self.from.block,
-                got_height: self.from.height,
-                known_height: known.height,
-            });
+    /// [`BoundError`] when one of them takes more than [`MAX_STEPS`].
+    pub fn between(
+        from: &Trusted,
+        a: Vec<LightBlock>,
+        b: Vec<LightBlock>,
+    ) -> Result<Self, BoundError> {
+        let id = |side: &[LightBlock]| side.last().and_then(LightBlock::header).map(Header::id);
+        let (one, other) = if id(&a) <= id(&b) { (a, b) } else { (b, a) };
+        let (one, other) = (List::new(one)?, List::new(other)?);
+        Ok(Self { from: *from.tip(), validators: from.next().set().clone(), one, other })
+    }
+
+    /// The last header of [`Divergence::one`], unchecked.
+    pub fn one_header(&self) -> Option<&Header> {
+        self.one.last()?.header()
+    }
+
+    /// The last header of [`Divergence::other`], unchecked.
+    pub fn other_header(&self) -> Option<&Header> {
+        self.other.last()?.header()
+    }
+
+    /// Checks the fork in full, and says who is to blame. `known` is what the judge itself trusts at a
+    /// height: it must know [`Divergence::from`] (from a header that somebody made up, anything
+    /// follows), and who knows the heights above as well can tell which side is false. How old a fork
+    /// may be is for the judge to say.
+    ///
+    /// # Errors
+    ///
+    /// [`DivergenceError`] naming the first violation. Each signature is checked once.
+    pub fn verify(
+        &self,
+        known: impl Fn(Height) -> Option<TrustedTip>,
+    ) -> Result<Blame, DivergenceError> {
+        let (got, height) = (self.from.block, self.from.height);
+        if known(height) != Some(self.from) {
+            return Err(DivergenceError::Unknown { got, height });
         }
-        let one = header_of(&self.one, known.chain).map_err(DivergenceError::One)?;
-        let other = header_of(&self.other, known.chain).map_err(DivergenceError::Other)?;
-        if one.height != other.height {
-            return Err(DivergenceError::Heights { one: one.height, other: other.height });
-        }
-        if one.id() >= other.id() {
-            return Err(DivergenceError::NoConflict);
+        if let (Some(one), Some(other)) = (self.one_header(), self.other_header()) {
+            if one.height != other.height {
+                return Err(DivergenceError::Heights { one: one.height, other: other.height });
+            }
+            if one.id() >= other.id() {
+                return Err(DivergenceError::NoConflict);
+            }
         }
         let trusted = Trusted::new(self.from, self.validators.clone());
         let trusted = trusted.map_err(DivergenceError::One)?;
-        trusted.follow(one, &self.one).map_err(DivergenceError::One)?;
-        trusted.follow(other, &self.other).map_err(DivergenceError::Other)?;
-        Ok(self.blame(&trusted))
-    }
-
-    /// The blame of a fork whose two blocks were verified from `trusted`.
-    fn blame(&self, trusted: &Trusted) -> Blame {
-        if self.one.validators != self.other.validators {
-            let keys = |block| {
-                let positions = trusted.vouching(block).into_iter();
-                positions.filter_map(|p| Some(trusted.next().member(p)?.public_key)).collect()
-            };
-            return Blame::Lunatic { one: keys(&self.one), other: keys(&self.other) };
+        let one = walk(&trusted, &self.one).map_err(DivergenceError::One)?;
+        let other = walk(&trusted, &self.other).map_err(DivergenceError::Other)?;
+        if let (Some(a), Some(b)) = (self.one.last(), self.other.last())
+            && a.validators == b.validators
+        {
+            return Ok(blame_one_set(a, b));
         }
-        let set = &self.one.validators;
-        let mut offenders: BTreeMap<PublicKey, Option<Evidence>> = BTreeMap::new();
-        let mut suspects = BTreeSet::new();
-        for one in self.one.proof.links.iter().map(|link| &link.certificate) {
-            let ones = signed(one, set);
-            for other in self.other.proof.links.iter().map(|link| &link.certificate) {
-                let others = signed(other, set);
-                let both =
-                    ones.iter().filter_map(|(key, vote)| Some((key, vote, others.get(key)?)));
-                let (a, b) = (&one.data, &other.data);
-                let equivocal = a.slot() == b.slot() && a.block != b.block;
-                for (key, vote, conflicting) in both {
-                    suspects.insert(*key);
-                    if equivocal {
-                        let votes = vote.zip(*conflicting);
-                        let evidence = votes.map(|(a, b)| Evidence::equivocation(a, b));
-                        offenders.entry(*key).or_insert(evidence);
-                    }
+        let is_false = |step: &&Step| known(step.tip.height).is_some_and(|tip| tip != step.tip);
+        let lies = [one.iter().find(is_false), other.iter().find(is_false)];
+        let guilty: BTreeSet<PublicKey> =
+            lies.into_iter().flatten().flat_map(|step| step.vouching.iter().copied()).collect();
+        if !guilty.is_empty() {
+            return Ok(Blame::Lunatic { guilty: guilty.into_iter().collect() });
+        }
+        let all = |side: &[Step]| {
+            let keys = side.iter().flat_map(|step| step.vouching.iter().copied());
+            keys.collect::<BTreeSet<_>>().into_iter().collect()
+        };
+        Ok(Blame::Disputed { one: all(&one), other: all(&other) })
+    }
+}
+
+/// A verified block of a side, and the validators trusted before it who signed it.
+struct Step {
+    tip: TrustedTip,
+    vouching: Vec<PublicKey>,
+}
+
+fn walk(from: &Trusted, side: &[LightBlock]) -> Result<Vec<Step>, LightError> {
+    if side.is_empty() {
+        return Err(FinalityError::Links { got: 0, expected: 1 }.into());
+    }
+    let mut trusted = from.clone();
+    let mut steps = Vec::with_capacity(side.len());
+    for block in side {
+        let header = header_of(block, trusted.tip.chain)?;
+        let next = trusted.follow(header, block)?;
+        let places = trusted.vouching(block).into_iter();
+        let members = places.filter_map(|place| trusted.next.member(place));
+        let vouching = members.map(|member| member.public_key).collect();
+        steps.push(Step { tip: next.tip, vouching });
+        trusted = next;
+    }
+    Ok(steps)
+}
+
+/// The blame for two verified blocks that one set decided.
+fn blame_one_set(a: &LightBlock, b: &LightBlock) -> Blame {
+    let set = &a.validators;
+    let mut offenders: BTreeMap<PublicKey, Option<Evidence>> = BTreeMap::new();
+    let mut suspects = BTreeSet::new();
+    for one in a.proof.links.iter().map(|link| &link.certificate) {
+        let ones = signed(one, set);
+        for other in b.proof.links.iter().map(|link| &link.certificate) {
+            let others = signed(other, set);
+            let both = ones.iter().filter_map(|(key, vote)| Some((key, vote, others.get(key)?)));
+            let equivocal =
+                one.data.slot() == other.data.slot() && one.data.block != other.data.block;
+            for (key, vote, conflicting) in both {
+                suspects.insert(*key);
+                if equivocal {
+                    let votes = vote.zip(*conflicting);
+                    let evidence = votes.map(|(a, b)| Evidence::equivocation(a, b));
+                    offenders.entry(*key).or_insert(evidence);
                 }
             }
         }
-        if offenders.is_empty() {
-            return Blame::Amnesia { suspects: suspects.into_iter().collect() };
-        }
-        let guilty = offenders.keys().copied().collect();
-        Blame::Equivocation { guilty, evidence: offenders.into_values().flatten().collect() }
     }
+    if offenders.is_empty() {
+        return Blame::Amnesia { suspects: suspects.into_iter().collect() };
+    }
+    let guilty = offenders.keys().copied().collect();
+    Blame::Equivocation { guilty, evidence: offenders.into_values().flatten().collect() }
 }
 
 /// Signers of a verified certificate, with their votes where the scheme keeps them apart.
