@@ -1,6 +1,7 @@
 //! What peers answer, and what becomes of those who answer badly or not at all.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use pocket_types::block::Header;
 use pocket_types::id::BlockId;
@@ -13,7 +14,7 @@ use super::message::{LightAnswer, LightRequest};
 use super::output::Output;
 use super::peers::{NEVER, Purpose};
 use super::record::Record;
-use super::{Effects, LightClient, Start, forked};
+use super::{Contest, Effects, LightClient, Start, forked};
 
 impl LightClient {
     pub(super) fn answer(
@@ -48,7 +49,7 @@ impl LightClient {
                     return;
                 }
                 match purpose {
-                    Purpose::Anchor => self.anchor(now, from, &block, fx),
+                    Purpose::Anchor => self.anchor(now, from, *block, fx),
                     Purpose::Proof(claimed) => self.proof(now, from, claimed, *block, fx),
                     Purpose::Header | Purpose::Opinion => self.push(*block),
                 }
@@ -57,9 +58,9 @@ impl LightClient {
     }
 
     /// The block of the checkpoint, perhaps.
-    fn anchor(&mut self, now: Timestamp, from: PublicKey, block: &LightBlock, fx: &mut Effects) {
+    fn anchor(&mut self, now: Timestamp, from: PublicKey, block: LightBlock, fx: &mut Effects) {
         let Start::Checkpoint(checkpoint) = &self.trust else { return };
-        match Trusted::anchor(checkpoint, block, now, &self.config.rules) {
+        match Trusted::anchor(checkpoint, &block, now, &self.config.rules) {
             Ok(trusted) => self.commit(trusted, block, fx),
             Err(LightError::Expired { trusted, .. }) => {
                 // Halts: the checkpoint itself is too old.
@@ -104,23 +105,41 @@ impl LightClient {
         }
         match trusted.verify(&block, now, &self.config.rules) {
             Ok(_) => {
-                let divergence = Divergence::between(trusted, check.block.clone(), block);
-                self.halted = Some(forked(&divergence));
-                let divergence = Box::new(divergence);
-                fx.records.push(Record::Forked(divergence.clone()));
-                fx.outputs.push(Output::Forked(divergence));
+                let (from, verified) = (trusted.clone(), check.block.clone());
+                self.fork(&from, alloc::vec![verified], alloc::vec![block], fx);
             }
             Err(LightError::Overlap { .. }) => {
                 // One step doesn't tell which of the two is right: the witness shows its way there,
                 // and whom it contradicts is asked along the way.
-                let rival = self.source.map(|source| (source, height));
+                let contest = Contest {
+                    rival: self.source,
+                    height,
+                    block: check.block.clone(),
+                    from: trusted.clone(),
+                    path: Vec::new(),
+                };
                 self.abandon();
-                self.rival = rival;
+                self.contest = Some(contest);
                 self.source = Some(from);
                 self.push(block);
             }
             Err(error) => self.refused(now, from, height, error, fx),
         }
+    }
+
+    /// Two blocks of one height are verified: it is over.
+    pub(super) fn fork(
+        &mut self,
+        from: &Trusted,
+        one: Vec<LightBlock>,
+        other: Vec<LightBlock>,
+        fx: &mut Effects,
+    ) {
+        let divergence = Divergence::between(from, one, other);
+        let divergence = Box::new(divergence.expect("a contest's path leaves room for its end"));
+        self.halted = Some(forked(&divergence));
+        fx.records.push(Record::Forked(divergence.clone()));
+        fx.outputs.push(Output::Forked(divergence));
     }
 
     /// A block that doesn't follow from what we trust. Its sender lied, unless a clock or the
@@ -158,8 +177,10 @@ impl LightClient {
     pub(super) fn lost(&mut self, peer: &PublicKey) {
         if self.source == Some(*peer) {
             self.abandon();
-        } else if self.rival.is_some_and(|(rival, _)| rival == *peer) {
-            self.rival = None;
+        } else if let Some(contest) = &mut self.contest
+            && contest.rival == Some(*peer)
+        {
+            contest.rival = None;
         }
     }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 
 use pocket_types::key::PublicKey;
-use pocket_types::light::{LightBlock, LightError, Trusted};
+use pocket_types::light::{LightBlock, LightError, MAX_STEPS, Trusted};
 use pocket_types::number::{Height, Timestamp};
 
 use super::config::Target;
@@ -41,7 +41,10 @@ impl LightClient {
         };
         let (Some(source), Some(pivot)) = (self.source, self.pivots.last()) else {
             match self.wanted(now) {
-                Some(height) => self.fetch(now, height, Purpose::Header, fx),
+                Some(height) => {
+                    self.has_said_too_few = false;
+                    self.fetch(now, height, Purpose::Header, fx);
+                }
                 None => self.say_too_few(now, fx),
             }
             return false;
@@ -49,9 +52,9 @@ impl LightClient {
         let (from, to) = (trusted.tip().height, pivot.header().map(|header| header.height));
         match (trusted.verify(pivot, now, &self.config.rules), to) {
             (Ok(trusted), _) => {
-                let block = self.pivots.pop();
-                let agreed = BTreeSet::new();
-                self.check = block.map(|block| Check { block, trusted, agreed });
+                if let Some(block) = self.pivots.pop() {
+                    self.verified(trusted, block, fx);
+                }
                 true
             }
             (Err(LightError::Overlap { .. }), Some(to)) => {
@@ -66,11 +69,24 @@ impl LightClient {
         }
     }
 
+    /// Ends a contest at its height, or has the header confirmed.
+    fn verified(&mut self, trusted: Trusted, block: LightBlock, fx: &mut Effects) {
+        let (height, id) = (trusted.tip().height, trusted.tip().block);
+        if let Some(mut contest) = self.contest.take_if(|contest| contest.height == height)
+            && contest.block.header().is_some_and(|header| header.id() != id)
+        {
+            contest.path.push(block);
+            self.fork(&contest.from, alloc::vec![contest.block], contest.path, fx);
+            return;
+        }
+        self.check = Some(Check { block, trusted, agreed: BTreeSet::new() });
+    }
+
     /// Asks witnesses until enough of them know the header, and nobody who is asked does not.
     fn confirm(&mut self, now: Timestamp, fx: &mut Effects) -> bool {
         let Some(Check { block, trusted, agreed }) = self.check.take() else { return false };
         let height = trusted.tip().height;
-        let rival = self.rival.map(|(rival, _)| rival);
+        let rival = self.contest.as_ref().and_then(|contest| contest.rival);
         let mut asked = self.peers.in_flight();
         while agreed.len() + asked < self.config.witnesses {
             let other = |key: &PublicKey| self.source != Some(*key) && !agreed.contains(key);
@@ -79,7 +95,7 @@ impl LightClient {
             asked += 1;
         }
         if asked == 0 && agreed.len() >= self.config.witnesses {
-            self.commit(trusted, &block, fx);
+            self.commit(trusted, block, fx);
             return true;
         }
         if asked == 0 {
@@ -92,7 +108,7 @@ impl LightClient {
     }
 
     /// Trusts a header from now on; the host hears of it when it is stored.
-    pub(super) fn commit(&mut self, trusted: Trusted, block: &LightBlock, fx: &mut Effects) {
+    pub(super) fn commit(&mut self, trusted: Trusted, block: LightBlock, fx: &mut Effects) {
         let (tip, next) = (*trusted.tip(), trusted.next().set().clone());
         fx.records.push(Record::Trusted { tip, next });
         if let Some(header) = block.header() {
@@ -102,12 +118,19 @@ impl LightClient {
         while self.kept.len() > self.config.max_kept {
             self.kept.pop_front();
         }
-        self.rival = self.rival.filter(|(_, height)| *height > tip.height);
         self.trust = Start::Trusted(trusted);
+        if let Some(contest) = &mut self.contest {
+            contest.path.push(block);
+        }
+        // Evidence has a bound. A source whose way is longer wins if nobody contradicts it on it.
+        self.contest.take_if(|contest| contest.path.len() >= MAX_STEPS);
     }
 
     /// The next height to be trusted: what is followed, as far as a source and its witnesses have it.
     fn wanted(&self, now: Timestamp) -> Option<Height> {
+        if let Some(contest) = &self.contest {
+            return Some(contest.height);
+        }
         let known = self.peers.height_of(self.config.witnesses + 1, now)?;
         let height = match self.config.target {
             Target::Newest => known,
@@ -167,7 +190,7 @@ impl LightClient {
     /// Starts over from what is trusted.
     pub(super) fn abandon(&mut self) {
         self.source = None;
-        self.rival = None;
+        self.contest = None;
         self.pivots.clear();
         self.check = None;
         self.peers.forget_requests();

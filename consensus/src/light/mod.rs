@@ -15,9 +15,9 @@
 //!
 //! A witness that knows another block must show it. If what it shows doesn't follow from what we
 //! trust, it lied, and is not asked again. If it follows only by way of headers in between, the
-//! witness becomes the source, the old source its first witness, and the two are compared on the way:
-//! trust moves on where they agree. Where both *prove* different blocks from one trusted header in one
-//! step each, more than a third of the validators broke the protocol: the client hands out the
+//! witness becomes the source, the old source its first witness, and trust moves on where the two
+//! agree; whoever can't show its way is reported and left. Where both blocks are *verified*, more than
+//! a third of the validators broke the protocol: the client hands out the
 //! [evidence](pocket_types::light::Divergence), stores it, and stops for good
 //! ([`LightClientError::Forked`]).
 //!
@@ -201,8 +201,7 @@ pub struct LightClient {
     peers: Peers,
     /// Who supplies what is verified, and is asked again as long as all goes well.
     source: Option<PublicKey>,
-    /// Who supplied another block at this height: the first to be asked as a witness until there.
-    rival: Option<(PublicKey, Height)>,
+    contest: Option<Contest>,
     /// Fetched from the source and not verified yet, by decreasing height.
     pivots: Vec<LightBlock>,
     check: Option<Check>,
@@ -235,6 +234,20 @@ struct Check {
     block: LightBlock,
     trusted: Trusted,
     agreed: BTreeSet<PublicKey>,
+}
+
+/// Two peers know different blocks at one height, and one of the blocks is verified. The other's
+/// supplier is the source now and shows its way there.
+#[derive(Debug)]
+struct Contest {
+    /// Who supplied the verified block, unless it is lost: the first witness along the other's way.
+    rival: Option<PublicKey>,
+    height: Height,
+    /// The verified block, and what it was verified from.
+    block: LightBlock,
+    from: Trusted,
+    /// What was trusted since, on the way to the other block.
+    path: Vec<LightBlock>,
 }
 
 /// What an input causes.
@@ -270,7 +283,7 @@ impl LightClient {
             kept: VecDeque::new(),
             peers: Peers::default(),
             source: None,
-            rival: None,
+            contest: None,
             pivots: Vec::new(),
             check: None,
             has_said_too_few: false,
@@ -442,14 +455,14 @@ fn recall(
 }
 
 fn fork_height(divergence: &Divergence) -> Height {
-    divergence.one.header().map(|header| header.height).unwrap_or_default()
+    divergence.one_header().map(|header| header.height).unwrap_or_default()
 }
 
 fn forked(divergence: &Divergence) -> LightClientError {
-    let id = |block: &LightBlock| block.header().map(Header::id).unwrap_or_default();
+    let id = |header: Option<&Header>| header.map(Header::id).unwrap_or_default();
     LightClientError::Forked {
         height: fork_height(divergence),
-        one: id(&divergence.one),
-        other: id(&divergence.other),
+        one: id(divergence.one_header()),
+        other: id(divergence.other_header()),
     }
 }
