@@ -691,7 +691,22 @@ fn old_validators_who_elect_usurpers_are_found_by_an_honest_witness() {
     let known = |height: Height| Some(chain.tip(height.0));
     let mut guilty = vec![key(3).public_key(), key(4).public_key()];
     guilty.sort_unstable();
-    assert_eq!(forked(&lab).verify(known), Ok(Blame::Lunatic { guilty }));
+    assert_eq!(forked(&lab).verify(known), Ok(Blame::Lunatic { guilty, suspects: vec![] }));
+}
+
+#[test]
+fn a_fork_below_the_target_is_found_where_it_first_shows() {
+    let chain = Rc::new(Chain::new(800, rotating));
+    // From 450 on those of the fifth set sign two chains, and all their successors the second.
+    let fork = Rc::new(chain.fork(450, 2, 0, None));
+    let mut lab = Lab::genesis(&chain, vec![honest(&fork), honest(&chain), honest(&chain)]);
+    assert!(matches!(lab.announce(800), Err(LightClientError::Forked { height: Height(600), .. })));
+    assert_eq!(lab.trusted, [200, 400]);
+    let divergence = forked(&lab);
+    assert_eq!(divergence.from, chain.tip(400));
+    let judge = |height: Height| Some(chain.tip(height.0));
+    let Ok(Blame::Equivocation { guilty, evidence }) = divergence.verify(judge) else { panic!() };
+    assert_eq!((guilty.len(), evidence.len()), (4, 4), "all of 600");
 }
 
 /// Two of the four validators of the genesis, long out of office, sign a header of height 800, which
@@ -731,7 +746,10 @@ fn usurpers_are_found_though_the_true_chain_takes_several_steps() {
         lengths.sort_unstable();
         assert_eq!(lengths, [1, 4]);
         let judge = |height: Height| Some(chain.tip(height.0));
-        assert_eq!(divergence.verify(judge), Ok(Blame::Lunatic { guilty: usurpers() }));
+        assert_eq!(
+            divergence.verify(judge),
+            Ok(Blame::Lunatic { guilty: usurpers(), suspects: vec![] })
+        );
         let other_client = |height: Height| (height.0 == 0).then(|| chain.tip(0));
         assert!(matches!(divergence.verify(other_client), Ok(Blame::Disputed { .. })));
         assert!(matches!(lab.feed(Input::Tick), Err(LightClientError::Forked { .. })));
@@ -1016,5 +1034,70 @@ proptest! {
             let header = lab.client.header(Height(*height)).map(Header::id);
             prop_assert_eq!(header, Some(chain.id(*height)));
         }
+    }
+
+    /// Liars of any weight, an honest peer among three: nothing false is ever trusted, and who is found
+    /// guilty is. (Whether everything true is trusted depends on how many there are.)
+    #[test]
+    fn with_one_honest_peer_among_those_asked_nothing_false_is_trusted(
+        Plan { schedule, .. } in plan(),
+        places in proptest::array::uniform2(any::<prop::sample::Index>()),
+        kinds in proptest::array::uniform2(0u8..4),
+        silent_after in proptest::array::uniform2(1usize..12),
+        honest_one in 0usize..3,
+        who: u16,
+    ) {
+        let length = schedule.len() as u64 - 1;
+        let chain = Rc::new(Chain::new(length, |height| schedule[height as usize - 1].clone()));
+        let liars: Vec<u16> = (0..10).filter(|n| who >> n & 1 == 1).collect();
+        let strangers = |count: u16| (0..count).map(|n| (30 + n, 2));
+        let members: Members =
+            liars.iter().map(|n| (*n, 3)).chain(strangers(u16::from(kinds[0]))).collect();
+        let lie = |n: usize| {
+            let height = places[n].index(length as usize) as u64 + 1;
+            let lie = if kinds[n] == 0 || members.is_empty() {
+                chain.fork(height, 90 + n as u8, n as u64, Some(&liars))
+            } else {
+                chain.usurped(height, &members)
+            };
+            let lie = Rc::new(lie);
+            let mut answers = 0;
+            but(&lie, move |_, answer| {
+                answers += 1;
+                (answers <= silent_after[n]).then_some(answer)
+            })
+        };
+        let mut nodes = vec![lie(0), lie(1)];
+        nodes.insert(honest_one, honest(&chain));
+        let mut lab = Lab::genesis(&chain, nodes);
+        let mut result = lab.announce(length);
+        for _ in 0..12 {
+            let is_waiting = lab.client.next_deadline().is_some_and(|d| d < START.after(PERIOD));
+            if result.is_ok() && is_waiting {
+                result = lab.tick();
+            }
+        }
+        for record in &lab.log {
+            match record {
+                Record::Trusted { tip, next } => {
+                    prop_assert_eq!(tip, &chain.tip(tip.height.0));
+                    prop_assert_eq!(next, chain.set(tip.height.0 + 1));
+                }
+                Record::Forked(divergence) => {
+                    let blame = divergence.verify(|height| Some(chain.tip(height.0))).unwrap();
+                    let named = match blame {
+                        Blame::Equivocation { guilty, .. } => guilty,
+                        Blame::Lunatic { guilty, suspects } => [guilty, suspects].concat(),
+                        Blame::Amnesia { suspects } => suspects,
+                        other => panic!("{other:?}"),
+                    };
+                    let liars: Vec<_> = liars.iter().map(|n| key(*n).public_key()).collect();
+                    prop_assert!(!named.is_empty());
+                    prop_assert!(named.iter().all(|key| liars.contains(key)));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        prop_assert!(lies(&lab, honest_one + 1).is_empty());
     }
 }

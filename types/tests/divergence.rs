@@ -119,17 +119,54 @@ fn between_two_sets_the_trusted_signers_of_each_side_are_suspected() {
         if is_a_first { (by_a.clone(), by_b.clone()) } else { (by_b.clone(), by_a.clone()) };
     assert_eq!(verify(&divergence), Ok(Blame::Disputed { one: sides.0, other: sides.1 }));
 
-    // Who has the chain knows which of the two headers is its own, or that neither is.
+    // Who has the chain knows which of the two headers is its own, or that neither is, and who was in
+    // office.
     let judge = |own: &LightBlock| {
-        let own = TrustedTip::of(own.header().unwrap());
-        divergence.verify(|height| Some(if height == own.height { own } else { divergence.from }))
+        let own = own.header().unwrap();
+        let before = TrustedTip {
+            height: Height(HEIGHT.0 - 1),
+            next_validators: own.validators,
+            ..divergence.from
+        };
+        let known = [divergence.from, before, TrustedTip::of(own)];
+        divergence.verify(|height| known.into_iter().find(|tip| tip.height == height))
     };
-    assert_eq!(judge(&b), Ok(Blame::Lunatic { guilty: by_a.clone() }));
-    assert_eq!(judge(&a), Ok(Blame::Lunatic { guilty: by_b.clone() }));
+    let lunatic = |guilty: &[PublicKey], suspects: &[PublicKey]| {
+        Ok(Blame::Lunatic { guilty: guilty.to_vec(), suspects: suspects.to_vec() })
+    };
+    assert_eq!(judge(&b), lunatic(&by_a, &[]));
+    assert_eq!(judge(&a), lunatic(&by_b, &[]));
+    // Neither is the judge's, but the first has the right validators: its signers are suspects.
     let neither = block(3, 0, &one, &one_secrets, &[0, 1, 2, 3]);
-    let mut both = [by_a, by_b].concat();
-    both.sort_unstable();
-    assert_eq!(judge(&neither), Ok(Blame::Lunatic { guilty: both }));
+    assert_eq!(judge(&neither), lunatic(&by_b, &by_a));
+}
+
+#[test]
+fn two_headers_of_one_set_that_was_never_in_office_are_no_equivocation() {
+    let (ours, secrets) = electorate(&[1; 4]);
+    let (mine, my_secrets) = {
+        let (_, others) = electorate_of(Epoch(4), 50, &[1; 2]);
+        let kept = electorate(&[1; 4]).1.into_iter().take(2);
+        let mut secrets: Vec<_> = others.into_iter().chain(kept).collect();
+        secrets.sort_by_key(SecretKey::public_key);
+        let member = |key: &SecretKey| pocket_types::validator::Validator {
+            public_key: key.public_key(),
+            ..ours.set().members[0]
+        };
+        let set = ValidatorSet::new(Epoch(4), secrets.iter().map(member).collect()).unwrap();
+        (Electorate::new(set).unwrap(), secrets)
+    };
+    let sides = [1, 2].map(|state| block(state, 0, &mine, &my_secrets, &[0, 1, 2, 3]));
+    let divergence = between(&trusting(&ours), &sides[0], &sides[1]);
+    // Who can't know takes it for what it looks like; who was in office is for the ledger to say.
+    let Ok(Blame::Equivocation { guilty, .. }) = verify(&divergence) else { panic!() };
+    assert_eq!(guilty.len(), 4);
+    let true_one = TrustedTip::of(block(3, 0, &ours, &secrets, &[0, 1, 2]).header().unwrap());
+    let before = TrustedTip { height: Height(HEIGHT.0 - 1), ..divergence.from };
+    let known = [divergence.from, before, true_one];
+    let verdict = divergence.verify(|height| known.into_iter().find(|tip| tip.height == height));
+    let guilty = keys(&secrets, &[0, 1]);
+    assert_eq!(verdict, Ok(Blame::Lunatic { guilty, suspects: vec![] }));
 }
 
 #[test]
@@ -156,15 +193,16 @@ fn a_side_may_take_several_steps_and_the_first_false_one_tells() {
         let known = [*trusted.tip(), tips[0], tips[1]];
         divergence.verify(|height| known.into_iter().find(|tip| tip.height == height))
     };
-    // The handover is the chain's: the header that ignores it is the lie of those who signed that.
-    let guilty = keys(&secrets, &[1, 2, 3]);
-    assert_eq!(chain([&handover, &end]), Ok(Blame::Lunatic { guilty }));
+    // The handover is the chain's: the header that ignores it is the lie of those who signed that. Were
+    // they in office? The header before would tell, and this judge doesn't have it.
+    let suspects = keys(&secrets, &[1, 2, 3]);
+    assert_eq!(chain([&handover, &end]), Ok(Blame::Lunatic { guilty: vec![], suspects }));
     // The handover is the lie, whoever signs what follows from it.
     let header = Header { height: Height(20), time: Timestamp(2_000), ..header(&ours) };
     let proof = decided(header, &ours, &secrets, &[0, 1, 2, 3]);
     let true_one = LightBlock::new(proof, ours.set().clone(), ours.set().clone());
-    let guilty = keys(&secrets, &[0, 1, 2]);
-    assert_eq!(chain([&true_one, &direct]), Ok(Blame::Lunatic { guilty }));
+    let suspects = keys(&secrets, &[0, 1, 2]);
+    assert_eq!(chain([&true_one, &direct]), Ok(Blame::Lunatic { guilty: vec![], suspects }));
 
     // Without its first step the side doesn't hold.
     let refused = verify(&fork(vec![end])).unwrap_err();

@@ -11,6 +11,7 @@ use crate::block::Header;
 use crate::codec::{BoundError, List, Wire};
 use crate::evidence::Evidence;
 use crate::finality::{FinalityError, TrustedTip};
+use crate::hash::Hash;
 use crate::id::BlockId;
 use crate::key::{PublicKey, Signature};
 use crate::number::Height;
@@ -59,14 +60,18 @@ pub enum Blame {
         /// Who signed both; more than a third of the set's weight.
         suspects: Vec<PublicKey>,
     },
-    /// Decided by different sets, so that one header at least names validators who were never in
-    /// office; the judge has the chain and knows which. They are **guilty**.
+    /// A side takes the step to a header that is not the judge's, for the judge has the chain at least
+    /// that far.
     Lunatic {
-        /// Validators in office who signed the first false header of a side.
+        /// Validators in office who signed a header by which others were: no honest one does, so they
+        /// are **guilty**.
         guilty: Vec<PublicKey>,
+        /// Signers of a header that names the right validators. It conflicts with the judge's own, and
+        /// the two certificates together tell more, as above: they are **suspects**.
+        suspects: Vec<PublicKey>,
     },
-    /// As [`Blame::Lunatic`], but the judge doesn't have the chain at these heights. Those of one side
-    /// are guilty: they are **suspects** until somebody says of which.
+    /// Decided by different sets, and the judge doesn't have the chain at these heights. Those of one
+    /// side at least are guilty: they are **suspects** until somebody says of which.
     Disputed {
         /// Trusted validators who signed for [`Divergence::one`].
         one: Vec<PublicKey>,
@@ -163,15 +168,19 @@ impl Divergence {
         let other = walk(&trusted, &self.other).map_err(DivergenceError::Other)?;
         if let (Some(a), Some(b)) = (self.one.last(), self.other.last())
             && a.validators == b.validators
+            && one.last().is_some_and(|step| step.is_in_office(&known) != Some(false))
         {
             return Ok(blame_one_set(a, b));
         }
-        let is_false = |step: &&Step| known(step.tip.height).is_some_and(|tip| tip != step.tip);
-        let lies = [one.iter().find(is_false), other.iter().find(is_false)];
-        let guilty: BTreeSet<PublicKey> =
-            lies.into_iter().flatten().flat_map(|step| step.vouching.iter().copied()).collect();
-        if !guilty.is_empty() {
-            return Ok(Blame::Lunatic { guilty: guilty.into_iter().collect() });
+        let (mut guilty, mut suspects) = (BTreeSet::new(), BTreeSet::new());
+        for step in [first_false(&one, &known), first_false(&other, &known)].into_iter().flatten() {
+            let is_lunatic = step.is_in_office(&known) == Some(false);
+            let blamed = if is_lunatic { &mut guilty } else { &mut suspects };
+            blamed.extend(step.vouching.iter().copied());
+        }
+        if !guilty.is_empty() || !suspects.is_empty() {
+            let (guilty, suspects) = (guilty.into_iter().collect(), suspects.into_iter().collect());
+            return Ok(Blame::Lunatic { guilty, suspects });
         }
         let all = |side: &[Step]| {
             let keys = side.iter().flat_map(|step| step.vouching.iter().copied());
@@ -184,7 +193,23 @@ impl Divergence {
 /// A verified block of a side, and the validators trusted before it who signed it.
 struct Step {
     tip: TrustedTip,
+    /// The set that decided it.
+    validators: Hash,
     vouching: Vec<PublicKey>,
+}
+
+impl Step {
+    /// Whether the set that decided it was the right one, if the judge knows the header before.
+    fn is_in_office(&self, known: impl Fn(Height) -> Option<TrustedTip>) -> Option<bool> {
+        Some(known(self.tip.height.previous()?)?.next_validators == self.validators)
+    }
+}
+
+/// The step at which a side leaves the judge's chain, if the judge can follow so far.
+fn first_false(side: &[Step], known: impl Fn(Height) -> Option<TrustedTip>) -> Option<&Step> {
+    side.iter()
+        .find(|step| known(step.tip.height) != Some(step.tip))
+        .filter(|step| known(step.tip.height).is_some())
 }
 
 fn walk(from: &Trusted, side: &[LightBlock]) -> Result<Vec<Step>, LightError> {
@@ -199,7 +224,7 @@ fn walk(from: &Trusted, side: &[LightBlock]) -> Result<Vec<Step>, LightError> {
         let places = trusted.vouching(block).into_iter();
         let members = places.filter_map(|place| trusted.next.member(place));
         let vouching = members.map(|member| member.public_key).collect();
-        steps.push(Step { tip: next.tip, vouching });
+        steps.push(Step { tip: next.tip, validators: header.validators, vouching });
         trusted = next;
     }
     Ok(steps)
