@@ -320,8 +320,10 @@ fn bounds_that_make_no_sense_are_refused() {
 
 // Sources that lie
 
-/// What a source may send instead of block 60, and why it is refused.
-fn false_blocks(chain: &Chain) -> Vec<(&'static str, LightBlock, fn(&LightRefusal) -> bool)> {
+/// What a source may send instead of block 60, and how it is refused.
+type Lie = (&'static str, LightBlock, fn(&LightRefusal) -> bool);
+
+fn false_blocks(chain: &Chain) -> Vec<Lie> {
     let block = chain.block(60);
     let header = block.header().unwrap();
     let resigned = |header: Header, signers: Option<&[u16]>| {
@@ -851,10 +853,9 @@ fn serving_is_bounded() {
             |height| Ok(stored(height).cloned()),
         )
     };
-    for height in [Height(0)] {
-        assert_eq!(ask(LightRequest::Block { height }), Err(RequestError::Genesis));
-        assert_eq!(ask(LightRequest::Id { height }), Err(RequestError::Genesis));
-    }
+    let height = Height::GENESIS;
+    assert_eq!(ask(LightRequest::Block { height }), Err(RequestError::Genesis));
+    assert_eq!(ask(LightRequest::Id { height }), Err(RequestError::Genesis));
     let height = Height(4);
     let none = LightAnswer::Block { height, block: None };
     assert_eq!(ask(LightRequest::Block { height }), Ok(none));
@@ -872,8 +873,7 @@ fn a_block_of_the_largest_sets_fits_a_message_and_nothing_larger_is_sent() {
     let chain = Chain::new(1, four);
     let mut block = chain.block(1).clone();
     let member = block.validators.members[0];
-    let crowd = |count| List::new(vec![member; count]).unwrap();
-    block.validators.members = crowd(MAX_VALIDATORS);
+    block.validators.members = List::new(vec![member; MAX_VALIDATORS]).unwrap();
     block.next_validators = Some(block.validators.clone());
     let mut links = block.proof.links.to_vec();
     links[0].certificate.signers = Bytes::new(vec![0; MAX_VALIDATORS / 8]).unwrap();

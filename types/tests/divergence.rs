@@ -114,7 +114,7 @@ fn between_two_sets_the_trusted_signers_of_each_side_are_suspected() {
     let b = block(2, 0, &two, &two_secrets, &[0, 1, 2, 3]);
     let divergence = between(&trusting(&ours), &a, &b);
     let (by_a, by_b) = (keys(&secrets, &[0, 1]), keys(&secrets, &[2, 3]));
-    let is_a_first = divergence.one == side(&[a.clone()]);
+    let is_a_first = divergence.one[0] == a;
     let sides =
         if is_a_first { (by_a.clone(), by_b.clone()) } else { (by_b.clone(), by_a.clone()) };
     assert_eq!(verify(&divergence), Ok(Blame::Disputed { one: sides.0, other: sides.1 }));

@@ -24,7 +24,7 @@ pub struct Config {
     pub witnesses: usize,
     /// A request unanswered for this long goes to another peer.
     pub timeout: Duration,
-    /// A peer that failed is not asked again for this long; one that lied, never.
+    /// A peer that failed is not asked again for this long; one that lied, never while it is known.
     pub cooldown: Duration,
     /// How many peers are known at a time.
     pub max_peers: usize,
