@@ -239,6 +239,10 @@ fn a_header_that_breaks_a_rule_is_refused_by_name() {
     assert_eq!(with(Header { chain: ChainId(OTHER), ..base() }), Err(chain));
     let version = FinalityError::Version { got: 2 };
     assert_eq!(with(Header { version: 2, ..base() }), Err(version.into()));
+    // Of a version that isn't ours nothing else is worth looking at, such as a header in between.
+    let (strangers, _) = self::set(4, &[(9, 1)]);
+    let block = signed(Header { version: 2, ..later(&strangers) }, &strangers, &[9]);
+    assert_eq!(verify(&block), Err(FinalityError::Version { got: 2 }.into()));
     for got in [Height(100), Height(99), Height(0)] {
         let refused = LightError::Height { got, trusted: Height(100) };
         assert_eq!(with(Header { height: got, ..base() }), Err(refused));
