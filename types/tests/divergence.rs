@@ -301,4 +301,11 @@ fn a_fork_has_one_encoding() {
     let bytes = encode(&fork);
     assert_eq!(decode::<Divergence>(&bytes).as_ref(), Ok(&fork));
     assert!(decode::<Divergence>(&bytes[..bytes.len() - 1]).is_err());
+    for place in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[place] ^= 1;
+        let Ok(damaged) = decode::<Divergence>(&bytes) else { continue };
+        let known = |height: Height| Some(fork.from).filter(|from| from.height == height);
+        assert!(damaged.verify(known).is_err(), "byte {place} of {}", bytes.len());
+    }
 }

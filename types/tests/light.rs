@@ -449,6 +449,31 @@ fn a_light_block_has_one_encoding() {
     assert!(decode::<LightBlock>(&longer).is_err());
 }
 
+/// Nothing of a block is left unsigned, and no damage makes a verifier panic.
+#[test]
+fn whatever_byte_is_changed_the_block_is_refused() {
+    let (ours, _) = set(3, &[(1, 1), (2, 1), (3, 1)]);
+    let (next, _) = set(4, &[(4, 1)]);
+    let header = Header { next_validators: next.hash(), ..later(&ours) };
+    let block = LightBlock { next_validators: Some(next), ..signed(header, &ours, &[1, 2, 3]) };
+    let trusted = trusting(&ours);
+    assert!(trusted.verify(&block, now(), &rules()).is_ok());
+    let bytes = encode(&block);
+    let mut decodable = 0;
+    for place in 0..bytes.len() {
+        for flip in [0x01, 0x80] {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= flip;
+            let Ok(damaged) = decode::<LightBlock>(&bytes) else { continue };
+            decodable += 1;
+            trusted.overlap(&damaged);
+            let verdict = trusted.verify(&damaged, now(), &rules());
+            assert!(verdict.is_err(), "byte {place} of {}", bytes.len());
+        }
+    }
+    assert!(decodable > bytes.len());
+}
+
 proptest! {
     /// An independent verdict: members and weights in plain vectors, one third and two thirds in
     /// 128-bit integers.
