@@ -195,7 +195,6 @@ impl Simplex {
         if let Some(base) = self.base {
             self.notarized = self.notarized.split_off(&base.view);
             self.nullified = self.nullified.split_off(&base.view.next());
-            self.polls.retain(|(view, phase), _| *view > base.view || *phase == Phase::Prepare);
         }
     }
 

@@ -50,7 +50,7 @@ impl Simplex {
     fn poll(&mut self, data: &VoteData) -> Option<&mut Poll> {
         let view = Self::view_of(data)?;
         let window = self.core.config.round_window;
-        if view.0.abs_diff(self.view.number.0) > window || self.is_decided(view) {
+        if view.0.abs_diff(self.view.number.0) > window {
             return None;
         }
         let electorate = self.core.electorate();
@@ -138,7 +138,7 @@ impl Simplex {
     fn weigh(&mut self, now: Timestamp, data: &VoteData, fx: &mut Fx) {
         let electorate = self.core.electorate();
         let Some(view) = Self::view_of(data) else { return };
-        let known = match data.phase {
+        let known = self.is_decided(view) || match data.phase {
             Phase::NewRound => self.nullified.contains_key(&view),
             Phase::Prepare => self.notarized.contains_key(&view),
             _ => self.finalized.as_ref().is_some_and(|known| known.data.round >= view),

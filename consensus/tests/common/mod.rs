@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
+use pocket_consensus::signer::{Position, position};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
 use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
@@ -28,7 +29,7 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
-use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
 use pocket_types::scheme::Keys as _;
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
@@ -289,6 +290,8 @@ pub struct Disk {
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
+    /// Decided blocks whose proof is of a descendant: committed together with it.
+    undivided: Vec<DecidedBlock>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -323,12 +326,24 @@ pub fn public(node: usize) -> PublicKey {
 impl<P: Protocol> Node<P> {
     fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        if context.disk().chain.len() as u64 + 1 != height.0 {
+        self.undivided.retain(|entry| entry.block.header.height < height);
+        let have = context.disk().chain.len() as u64;
+        self.undivided.retain(|entry| entry.block.header.height.0 > have);
+        if have + self.undivided.len() as u64 + 1 != height.0 {
             return false;
         }
-        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        let direct = proof.header() == Some(&block.header);
+        self.undivided.push(DecidedBlock { block, proof });
+        if !direct {
+            return false;
+        }
+        let blocks = std::mem::take(&mut self.undivided);
+        self.tip = match &blocks[..] {
+            [one] => self.tip.after(&one.proof, context.setup().change(height)).unwrap(),
+            _ => context.setup().clone().tip(&blocks),
+        };
         let disk = context.disk();
-        disk.chain.push(DecidedBlock { block, proof });
+        disk.chain.extend(blocks);
         disk.log.retain(|record| record.height() > height);
         true
     }
@@ -348,6 +363,9 @@ impl<P: Protocol> Node<P> {
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
                 let others: Vec<usize> = members.filter(|&node| node != context.node()).collect();
                 for (turn, node) in others.into_iter().enumerate() {
+                    if context.setup().byzantine.contains(&context.node()) {
+                        self.vote_twice(context, node, &message);
+                    }
                     let message = self.corrupt(context, turn, &message);
                     context.send(node, Net::Consensus(message));
                 }
@@ -475,7 +493,9 @@ impl<P: Protocol> Node<P> {
     }
 
     fn vote_twice(&self, context: &mut Ctx<'_, P>, to: usize, message: &Message) {
-        if let Message::Vote(vote) = message {
+        if let Message::Vote(vote) = message
+            && vote.data.phase != Phase::NewRound
+        {
             let data = VoteData { block: BlockId(Hash([3; 32])), ..vote.data };
             let other = context.setup().vote(context.node(), data);
             context.send(to, Net::Consensus(Message::Vote(other)));
@@ -500,7 +520,7 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip }
+        Self { machine: Some(Both { replica, sync }), tip, undivided: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -511,7 +531,7 @@ impl<P: Protocol> Process for Node<P> {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
             if record.height().0 > disk.chain.len() as u64 {
@@ -536,7 +556,8 @@ impl<P: Protocol> Process for Node<P> {
     fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
                 {
                     context.observe(Event::Locked(vote.data.height));
@@ -636,8 +657,8 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
-    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let place = |vote: &Vote| position(&vote.data);
+    let mut blocks: BTreeMap<Position, BlockId> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
         if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
