@@ -128,7 +128,8 @@ impl Simplex {
                 fx.send(from, Message::Certificate(Box::new(ended)));
             }
         } else if data.epoch > ours {
-            let height = self.core.height().next();
+            // Of the block it votes for, the parent may be undecided.
+            let height = data.height.previous().unwrap_or_default().max(self.core.height().next());
             fx.emit(Output::Behind { peer: from, height, certified: false });
         }
         data.epoch == ours

@@ -193,6 +193,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
+    /// A store failed: neither says anything more.
+    pub stopped: bool,
 }
 
 pub enum BothInput {
@@ -228,6 +230,9 @@ impl<P: Protocol> Machine for Both<P> {
             BothInput::Replica(input) => (Some(input), None),
             BothInput::Sync(input) => (None, Some(input)),
         };
+        if self.stopped && replica.is_none() {
+            return Ok(Step::empty());
+        }
         let mut step = match replica {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
@@ -244,7 +249,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let step = self.replica.release(now, receipt).map(wrap);
+        self.stopped |= matches!(step, Err(ReplicaError::Poisoned(_)));
+        step
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -520,7 +527,7 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip, undivided: vec![] }
+        Self { machine: Some(Both { replica, sync, stopped: false }), tip, undivided: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
