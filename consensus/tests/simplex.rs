@@ -38,8 +38,7 @@ fn exact(n: usize) -> Sims {
         resend: Duration(400),
         ..setup.config
     };
-    let delay =
-        Fault::Delay { min: Duration(DELTA), max: Duration(DELTA), window: Window::ALWAYS };
+    let delay = Fault::Delay { min: Duration(DELTA), max: Duration(DELTA), window: Window::ALWAYS };
     simulate_by::<Simplex>(setup, n, Plan::calm(1).with(delay))
 }
 
@@ -464,30 +463,4 @@ fn seven_validators_survive_two_byzantine_ones() {
     let mut setup = Setup::cheap(&[10; 7]);
     setup.byzantine = group(&[0, 3]);
     campaign(setup, 0, seeds(400_000, 40));
-}
-
-#[test]
-fn debug_seed() {
-    let mut setup = Setup::cheap(&[30, 25, 20, 15, 10]);
-    setup.changes.insert(4, vec![30, 25, 20, 15, 20]);
-    setup.changes.insert(7, vec![10, 25, 20, 15, 20]);
-    setup.changes.insert(8, vec![10, 10, 10, 10, 10]);
-    let config = PlanConfig {
-        max_delay: Duration(40),
-        max_skew: Duration(50),
-        max_effect: 120,
-        ..PlanConfig::new(5, HEAL)
-    };
-    let plan = Plan::random(200_059, &config);
-    let mut sim = simulate_by::<Simplex>(setup, 5, plan);
-    sim.run_until(Timestamp(3_000)).unwrap();
-    for seen in sim.observations() {
-        if matches!(&seen.event, Event::Misbehaviour(..)) || seen.node == 3 {
-            println!("{} {} {:?}", seen.at.0, seen.node, seen.event);
-        }
-    }
-    for e in sim.disk(0).chain.iter().take(20) {
-        println!("{} by {}", e.block.header.height.0, e.proof.header().unwrap().height.0);
-    }
-    println!("{:?}", sim.process(3).unwrap().sync());
 }

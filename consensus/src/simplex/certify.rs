@@ -81,7 +81,10 @@ impl Simplex {
             Phase::NewRound => {
                 if !cfg!(pocket_trap = "simplex_forget") {
                     let height = self.horizon(view);
-                    fx.record(Record::Skipped { certificate: Box::new(certificate.clone()), height });
+                    fx.record(Record::Skipped {
+                        certificate: Box::new(certificate.clone()),
+                        height,
+                    });
                 }
                 self.nullified.insert(view, certificate);
             }

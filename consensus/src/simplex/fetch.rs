@@ -152,7 +152,16 @@ impl Simplex {
     ) {
         let undecided = self.tree.get(&request.block).map(|node| &node.block);
         let tip = self.core.tip_body.as_ref().filter(|_| request.block == self.core.tip.block());
-        let Some(block) = undecided.or(tip).cloned() else { return };
+        let Some(block) = undecided.or(tip).cloned() else {
+            // It builds upon blocks without knowing that they are decided.
+            let decided = self.finalized.clone();
+            if let Some(decided) = decided.filter(|known| known.data.height >= request.height)
+                && self.helped.allows(now, from, &self.core)
+            {
+                fx.send(from, Message::Certificate(Box::new(decided)));
+            }
+            return;
+        };
         let served = self.core.served.get(&from);
         let soon = |&at: &Timestamp| at <= now && now < at.after(self.core.config.resend);
         if !self.core.tip.is_voter(&from) || served.is_some_and(soon) {

@@ -32,9 +32,7 @@ impl Simplex {
         let idle = self.view.proposed.is_none() && self.view.building.is_none();
         let data = self.data(self.view.number, Phase::Propose, Height::GENESIS, BlockId::default());
         let last = self.core.signer.as_ref().and_then(|signer| signer.last());
-        self.is_leader()
-            && idle
-            && last.is_none_or(|last| position(&last.data) < position(&data))
+        self.is_leader() && idle && last.is_none_or(|last| position(&last.data) < position(&data))
     }
 
     /// The notarized view to build upon.

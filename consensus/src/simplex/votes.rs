@@ -139,11 +139,12 @@ impl Simplex {
     fn weigh(&mut self, now: Timestamp, data: &VoteData, fx: &mut Fx) {
         let electorate = self.core.electorate();
         let Some(view) = Self::view_of(data) else { return };
-        let known = self.is_decided(view) || match data.phase {
-            Phase::NewRound => self.nullified.contains_key(&view),
-            Phase::Prepare => self.notarized.contains_key(&view),
-            _ => self.finalized.as_ref().is_some_and(|known| known.data.round >= view),
-        };
+        let known = self.is_decided(view)
+            || match data.phase {
+                Phase::NewRound => self.nullified.contains_key(&view),
+                Phase::Prepare => self.notarized.contains_key(&view),
+                _ => self.finalized.as_ref().is_some_and(|known| known.data.round >= view),
+            };
         if known {
             return;
         }

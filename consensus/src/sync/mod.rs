@@ -253,7 +253,8 @@ impl Sync {
             return trusted.advance(&block.proof, validators).map(|_| true).map_err(refused);
         }
         let between = (height.0 + 1..decided.height.0).map(Height);
-        let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>() else {
+        let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>()
+        else {
             return Ok(false);
         };
         let rules = [
@@ -418,9 +419,7 @@ fn check_block(block: &DecidedBlock, height: Height, window: u64) -> Result<(), 
     if header.height != height {
         return Err(SyncRefusal::Height { got: header.height, expected: height });
     }
-    let later = |decided: &Header| {
-        decided.height > height && decided.height.0 - height.0 <= window
-    };
+    let later = |decided: &Header| decided.height > height && decided.height.0 - height.0 <= window;
     let decided = block.proof.header();
     if decided != Some(header) && !decided.is_some_and(later) {
         return Err(SyncRefusal::OtherBlock(height));

@@ -255,6 +255,9 @@ impl<P: Protocol> Machine for Both<P> {
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
+        if self.stopped {
+            return None;
+        }
         [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
     }
 }
