@@ -230,12 +230,16 @@ impl Simplex {
             return fx.emit(Output::Dropped { peer: from, what });
         }
         let decided = self.finalized.clone().filter(|known| known.data.round >= request.from);
-        let views = (request.from.0..).map(Round).take(self.core.config.round_window as usize);
-        let certificate =
-            |view: Round| self.nullified.get(&view).or_else(|| self.notarized.get(&view)).cloned();
-        let views: Vec<Certificate> = views.map_while(certificate).collect();
-        for certificate in decided.into_iter().chain(views) {
-            fx.send(from, Message::Certificate(Box::new(certificate)));
+        let certificate = |view| self.nullified.get(&view).or_else(|| self.notarized.get(&view));
+        let (mut given, mut view) = (0, request.from);
+        while given < self.core.config.round_window
+            && let Some(certificate) = certificate(view)
+        {
+            fx.send(from, Message::Certificate(Box::new(certificate.clone())));
+            (given, view) = (given + 1, view.next());
+        }
+        if let Some(decided) = decided {
+            fx.send(from, Message::Certificate(Box::new(decided)));
         }
     }
 }

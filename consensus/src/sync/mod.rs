@@ -252,7 +252,7 @@ impl Sync {
             let (mut trusted, validators) = (trusted, self.tip.validators());
             return trusted.advance(&block.proof, validators).map(|_| true).map_err(refused);
         }
-        let between = (height.0 + 1..decided.height.0).map(Height);
+        let between = (height.next().0..decided.height.0).map(Height);
         let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>()
         else {
             return Ok(false);
