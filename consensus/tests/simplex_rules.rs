@@ -152,11 +152,11 @@ impl Lab {
         };
         let height = header.map_or(Height(1), |header| header.height.next());
         let randomness = header.map_or(Hash::ZERO, |header| header.randomness);
-        let id = header.map_or(BlockId::default(), Header::id);
+        let id = header.map_or_else(BlockId::default, Header::id);
         let (randomness, randomness_proof) = beacon::extend(randomness, height, &vrf(proposer));
         let electorate = electorate();
         let next = self.changes.iter().find(|(at, _)| *at + 1 == height.0);
-        let next_validators = next.map_or(electorate.hash(), |(_, set)| set.hash());
+        let next_validators = next.map_or_else(|| electorate.hash(), |(_, set)| set.hash());
         let header = Header {
             version: VERSION,
             chain: chain(),

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 /// height (see [`Record::height`]) once the block of that height is committed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a vote is the most frequent record by far")]
 pub enum Record {
     /// A signature of ours, of any phase: never another one for its slot or an earlier one.
     Vote(Vote),

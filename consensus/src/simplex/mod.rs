@@ -162,8 +162,7 @@ impl Simplex {
         self.notarized.last_key_value().map(|(_, certificate)| certificate)
     }
 
-    /// How many undecided things are kept: notarizations and nullifications, and what peers are
-    /// helped with.
+    /// How many things are kept: notarizations, nullifications, polls, and peers that were helped.
     pub fn kept(&self) -> usize {
         self.notarized.len() + self.nullified.len() + self.polls.len() + self.helped.len()
     }

@@ -36,7 +36,7 @@ impl Simplex {
 
     pub(super) fn pace(&mut self, now: Timestamp) {
         let parent = self.highest().and_then(|highest| self.tree.get(&highest.data.block));
-        let time = parent.map_or(self.core.tip.time(), |parent| parent.block.header.time);
+        let time = parent.map_or_else(|| self.core.tip.time(), |parent| parent.block.header.time);
         let view = self.view.number.0;
         // While all goes well, the view before the last is decided.
         let decided = self.base.map_or(1, |base| base.view.0.saturating_add(2));

@@ -225,7 +225,8 @@ impl Sync {
             match self.verify(height) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err((peer, reason)) => {
+                Err(refused) => {
+                    let (peer, reason) = *refused;
                     out.push(Output::Misbehaviour { peer, reason });
                     self.punish(now, peer);
                     continue;
@@ -243,9 +244,9 @@ impl Sync {
 
     /// Whether the next block is here and proved; false while it isn't, or while blocks between it and
     /// the descendant that its proof decides are missing. Gives whose block doesn't hold.
-    fn verify(&self, height: Height) -> Result<bool, (PublicKey, SyncRefusal)> {
+    fn verify(&self, height: Height) -> Result<bool, Box<(PublicKey, SyncRefusal)>> {
         let Some(Pending { from, block, .. }) = self.pending.get(&height) else { return Ok(false) };
-        let refused = |error| (*from, SyncRefusal::Finality { height, error });
+        let refused = |error| Box::new((*from, SyncRefusal::Finality { height, error }));
         let (header, trusted) = (&block.block.header, self.tip.trusted());
         let Some(decided) = block.proof.header() else { return Ok(false) };
         if decided.height == height {
@@ -272,7 +273,7 @@ impl Sync {
         for below in between.into_iter().rev().chain(self.pending.get(&height)) {
             let header = &below.block.block.header;
             if header.id() != parent {
-                return Err((below.from, SyncRefusal::OtherBlock(header.height)));
+                return Err(Box::new((below.from, SyncRefusal::OtherBlock(header.height))));
             }
             parent = header.parent;
         }
