@@ -95,6 +95,7 @@ pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
+pub mod simplex;
 pub mod sync;
 pub mod tip;
 
@@ -111,5 +112,6 @@ pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
 pub use signer::Identity;
+pub use simplex::Simplex;
 pub use sync::Sync;
 pub use tip::Tip;

@@ -171,6 +171,16 @@ impl Tip {
         self.follow(trusted, header.randomness, certificate, next)
     }
 
+    /// This tip with another checked certificate for its block.
+    pub(crate) fn with_certificate(&self, certificate: Certificate) -> Self {
+        let mut tip = self.clone();
+        if let Some(decision) = &self.decision {
+            let electorate = Arc::clone(&decision.electorate);
+            tip.decision = Some(Arc::new(Decision { certificate, electorate }));
+        }
+        tip
+    }
+
     /// Whether somebody votes at this height or the next, or did for the tip.
     pub(crate) fn is_voter(&self, key: &PublicKey) -> bool {
         let past = self.decision.as_ref().map(|decision| &decision.electorate);

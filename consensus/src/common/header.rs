@@ -62,7 +62,7 @@ fn check_parent(certificate: &Certificate, tip: &Tip, protocol: Protocol) -> Res
     let decides = [
         data.protocol == protocol,
         data.chain == tip.chain(),
-        data.phase == parent_phase(protocol),
+        data.phase == parent_phase(protocol) || data.phase == protocol.deciding_phase(),
         data.height == tip.height(),
         data.block == tip.block(),
     ];
