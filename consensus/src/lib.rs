@@ -1,12 +1,13 @@
 //! Consensus for Pocket Network v1, without I/O: messages in; votes, certificates and decisions out.
 //!
-//! Two machines, both following [the one convention](pocket_types::machine):
+//! Three machines, all following [the one convention](pocket_types::machine):
 //!
 //! - [`Replica`] decides one block per height with HotPOKT, which is Basic HotStuff (arXiv
 //!   1803.05069, algorithm 2) with a pacemaker made for steady block times. A validator runs it with
 //!   its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
+//! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
@@ -86,14 +87,17 @@
 
 extern crate alloc;
 
+pub mod candidates;
 pub mod chained;
 mod common;
 pub mod hotpokt;
+pub mod light;
 pub mod manual;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
+pub mod simplex;
 pub mod sync;
 pub mod tip;
 
@@ -101,6 +105,7 @@ pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2,
 pub use common::Core;
 pub use common::effects::Effects;
 pub use hotpokt::HotPokt;
+pub use light::LightClient;
 pub use protocol::Protocol;
 pub use replica::Replica;
 pub use replica::config::Config;
@@ -110,5 +115,6 @@ pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
 pub use signer::Identity;
+pub use simplex::Simplex;
 pub use sync::Sync;
 pub use tip::Tip;

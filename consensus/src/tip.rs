@@ -171,37 +171,6 @@ impl Tip {
         self.follow(trusted, header.randomness, certificate, next)
     }
 
-    /// The tip after a run of blocks that one proof decides: the last of them is the proof's own, the
-    /// others are its ancestors, in order of height, each with the set that executing it yields if it
-    /// changes one. Nothing but a link of hashes proves an ancestor, so all are checked together.
-    ///
-    /// # Errors
-    ///
-    /// [`TipError`] naming what doesn't follow.
-    pub fn after_run(
-        &self,
-        ancestors: &[(&Header, Option<ValidatorSet>)],
-        proof: &FinalityProof,
-        change: Option<ValidatorSet>,
-    ) -> Result<Self, TipError> {
-        let mut tip = self.clone();
-        let last = proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
-        let children = ancestors.iter().skip(1).map(|(header, _)| *header).chain([last]);
-        for ((header, change), child) in ancestors.iter().zip(children) {
-            tip.trusted.check_next(header)?;
-            // What a descendant carries has been checked by the quorum that the proof shows.
-            let certificate = child.parent_certificate.clone();
-            let certificate = certificate.filter(|certificate| {
-                certificate.data.block == header.id() && child.parent == header.id()
-            });
-            let what = "its child carries no certificate of it";
-            let certificate = certificate.ok_or(FinalityError::Chain { what })?;
-            let next = tip.electorate_of(change.clone())?;
-            tip = tip.after_checked(header, certificate, next);
-        }
-        tip.after(proof, change)
-    }
-
     /// The same tip, but the set that decided it decides on.
     pub(crate) fn held(&self) -> Self {
         let mut held = self.clone();
@@ -210,6 +179,16 @@ impl Tip {
             held.next_validators = Arc::clone(&decision.electorate);
         }
         held
+    }
+
+    /// This tip with another checked certificate for its block.
+    pub(crate) fn with_certificate(&self, certificate: Certificate) -> Self {
+        let mut tip = self.clone();
+        if let Some(decision) = &self.decision {
+            let electorate = Arc::clone(&decision.electorate);
+            tip.decision = Some(Arc::new(Decision { certificate, electorate }));
+        }
+        tip
     }
 
     /// Whether somebody votes at this height or the next, or did for the tip.

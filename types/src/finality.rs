@@ -241,18 +241,7 @@ impl TrustedTip {
                 expected: self.next_validators,
             });
         }
-        self.check_next(proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?)?;
-        let header = proof.verify(electorate)?;
-        *self = Self::of(header);
-        Ok(header)
-    }
-
-    /// Whether a header stands where the next one belongs, without proof of it.
-    ///
-    /// # Errors
-    ///
-    /// [`FinalityError::Chain`] naming the first rule that it breaks.
-    pub fn check_next(&self, header: &Header) -> Result<(), FinalityError> {
+        let header = proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
         let rules = [
             (header.chain == self.chain, "another network"),
             (header.height == self.height.next(), "not the next height"),
@@ -263,6 +252,8 @@ impl TrustedTip {
         if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(FinalityError::Chain { what });
         }
-        Ok(())
+        let header = proof.verify(electorate)?;
+        *self = Self::of(header);
+        Ok(header)
     }
 }

@@ -209,7 +209,9 @@ impl<R: ChainRules> Chained<R> {
     /// The tip after an undecided block that is valid, or the decided one.
     fn tip_after(&self, block: &BlockId, certificate: Option<&Certificate>) -> Option<Tip> {
         if *block == self.core.tip.block() {
-            return Some(self.core.tip.clone());
+            let known = certificate.filter(|qc| qc.data.epoch == self.epoch());
+            let tip = &self.core.tip;
+            return Some(known.map_or_else(|| tip.clone(), |qc| tip.with_certificate(qc.clone())));
         }
         let node = self.tree.get(block)?;
         let valid = node.valid()?;
@@ -317,6 +319,10 @@ impl<R: ChainRules> Protocol for Chained<R> {
             }
             Message::Block(block) => {
                 self.on_block(now, from, *block, fx);
+                Ok(())
+            }
+            Message::RoundRequest(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
                 Ok(())
             }
         }

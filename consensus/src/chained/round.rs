@@ -111,7 +111,8 @@ impl<R: ChainRules> Chained<R> {
             self.logged = Some(high.data.round);
             fx.record(Record::HighQc(Box::new(high.clone())));
         }
-        self.core.sign(data, fx)
+        let height = self.core.height();
+        self.core.sign_as(data, |vote| Record::Timeout { vote, height }, fx)
     }
 
     /// The latest round for which we signed NewRound, or else the one we are in.

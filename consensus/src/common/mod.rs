@@ -196,10 +196,20 @@ impl Core {
 
     /// Signs, and records what is new; none if it must not be signed.
     pub(crate) fn sign(&mut self, data: VoteData, fx: &mut Effects) -> Option<Vote> {
+        self.sign_as(data, Record::Vote, fx)
+    }
+
+    /// As [`Core::sign`], for a signature whose record says more than itself.
+    pub(crate) fn sign_as(
+        &mut self,
+        data: VoteData,
+        record: impl FnOnce(Vote) -> Record,
+        fx: &mut Effects,
+    ) -> Option<Vote> {
         self.position?;
         match self.signer.as_mut()?.sign(data)? {
             Signed::New(vote) => {
-                fx.record(Record::Vote(vote));
+                fx.record(record(vote));
                 Some(vote)
             }
             Signed::Again(vote) => Some(vote),
@@ -351,6 +361,9 @@ impl Core {
     pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Effects) {
         if let Some(body) = self.bodies.get_mut(id).filter(|body| !body.recorded) {
             body.recorded = true;
+            if cfg!(pocket_trap = "body_not_durable") {
+                return;
+            }
             fx.record(Record::Body(Box::new(body.block.clone())));
         }
     }

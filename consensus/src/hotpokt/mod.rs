@@ -53,6 +53,7 @@ use crate::protocol::Protocol;
 use crate::replica::error::ReplicaError;
 use crate::replica::input::Verdict;
 use crate::replica::message::Message;
+use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
@@ -206,6 +207,10 @@ impl Protocol for HotPokt {
                 Ok(())
             }
             Message::Block(block) => self.on_block(now, from, *block, fx),
+            Message::RoundRequest(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
+                Ok(())
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
 use pocket_types::id::BlockId;
-use pocket_types::number::Height;
+use pocket_types::number::{Epoch, Height, Round};
 use pocket_types::vote::{Certificate, Vote};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,8 @@ pub enum Message {
     BlockRequest(BlockRequest),
     /// The answer.
     Block(Box<Block>),
+    /// Asks for the certificates that ended rounds. Simplex only.
+    RoundRequest(RoundRequest),
 }
 
 impl Wire for Message {
@@ -77,4 +79,14 @@ pub struct BlockRequest {
     pub height: Height,
     /// Its id.
     pub block: BlockId,
+}
+
+/// Names rounds whose certificates are wanted: Timeout QCs or, where there are none, notarizations.
+/// The answer is a few of them, each in a [`Message::Certificate`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoundRequest {
+    /// Their epoch.
+    pub epoch: Epoch,
+    /// The first of them.
+    pub from: Round,
 }

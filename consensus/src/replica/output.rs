@@ -45,8 +45,7 @@ pub enum Output {
     ///
     /// In chained protocols a proof may decide several blocks at once. They come in order of height in
     /// one step, each with the same proof, whose [`header`](FinalityProof::header) is the last one's:
-    /// keep the others until that comes, and commit all together
-    /// ([`Tip::after_run`](crate::Tip::after_run)).
+    /// keep the others until that comes, and commit all together.
     Decided {
         /// The block.
         block: Box<Block>,

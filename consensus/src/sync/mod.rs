@@ -16,14 +16,14 @@ mod peers;
 pub mod serve;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
 use pocket_types::block::Header;
 use pocket_types::codec;
-use pocket_types::finality::{FinalityError, TrustedTip};
+use pocket_types::finality::FinalityError;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Receipt, Step};
@@ -51,8 +51,6 @@ pub struct Sync {
     pending: BTreeMap<Height, Pending>,
     bytes: usize,
     applying: Option<Applying>,
-    /// Blocks that are verified and wait to be applied: ancestors of one that is decided with them.
-    verified: VecDeque<(Box<DecidedBlock>, Certificate)>,
     diverged: Option<(BlockId, String)>,
 }
 
@@ -95,7 +93,6 @@ impl Sync {
             pending: BTreeMap::new(),
             bytes: 0,
             applying: None,
-            verified: VecDeque::new(),
             diverged: None,
         })
     }
@@ -164,7 +161,7 @@ impl Sync {
                 let height = block.block.header.height;
                 self.peers.announce(from, height, self.config.max_peers);
                 if height == self.tip.height().next() && !self.pending.contains_key(&height) {
-                    check_block(&block, height)?;
+                    check_block(&block, height, self.config.window)?;
                     self.keep(from, height, block);
                 }
             }
@@ -193,7 +190,7 @@ impl Sync {
         }
         let heights = (first.0..).map(Height);
         for (block, height) in range.blocks.iter().zip(heights.clone()) {
-            check_block(block, height)?;
+            check_block(block, height, self.config.window)?;
         }
         peer.asked = None;
         if range.blocks.is_empty() {
@@ -221,58 +218,71 @@ impl Sync {
         Some(pending)
     }
 
-    /// Hands the next verified block out, then asks for what is missing.
+    /// Verifies the next block and hands it out, then asks for what is missing.
     fn pump(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         while self.applying.is_none() {
-            if let Some((block, certificate)) = self.verified.pop_front() {
-                let header = block.block.header.clone();
-                self.applying = Some(Applying { id: header.id(), header, certificate });
-                out.push(Output::Apply(block));
-            } else if !self.verify_next(now, out) {
-                break;
+            let height = self.tip.height().next();
+            match self.verify(height) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(refused) => {
+                    let (peer, reason) = *refused;
+                    out.push(Output::Misbehaviour { peer, reason });
+                    self.punish(now, peer);
+                    continue;
+                }
             }
+            let Some(Pending { block, .. }) = self.take(height) else { break };
+            let Some(link) = block.proof.links.first() else { break };
+            let certificate = link.certificate.clone();
+            let header = block.block.header.clone();
+            self.applying = Some(Applying { id: header.id(), header, certificate });
+            out.push(Output::Apply(block));
         }
         self.request(now, out);
     }
 
-    /// Verifies the next block, with those up to the one that its proof is of. False while one of them
-    /// is missing.
-    fn verify_next(&mut self, now: Timestamp, out: &mut Vec<Output>) -> bool {
-        let first = self.tip.height().next();
-        let pending = self.pending.get(&first).and_then(|next| next.block.proof.header());
-        let Some(last) = pending.map(|header| header.height) else { return false };
-        let run: Vec<Height> = (first.0..=last.0).map(Height).collect();
-        if !run.iter().all(|height| self.pending.contains_key(height)) {
-            return false;
+    /// Whether the next block is here and proved; false while it isn't, or while blocks between it and
+    /// the descendant that its proof decides are missing. Gives whose block doesn't hold.
+    fn verify(&self, height: Height) -> Result<bool, Box<(PublicKey, SyncRefusal)>> {
+        let Some(Pending { from, block, .. }) = self.pending.get(&height) else { return Ok(false) };
+        let refused = |error| Box::new((*from, SyncRefusal::Finality { height, error }));
+        let (header, trusted) = (&block.block.header, self.tip.trusted());
+        let Some(decided) = block.proof.header() else { return Ok(false) };
+        if decided.height == height {
+            let (mut trusted, validators) = (trusted, self.tip.validators());
+            return trusted.advance(&block.proof, validators).map(|_| true).map_err(refused);
         }
-        let run: Vec<Pending> = run.into_iter().filter_map(|height| self.take(height)).collect();
-        match verify_run(&self.tip, &run) {
-            Ok(certificates) => {
-                let blocks = run.into_iter().map(|pending| pending.block);
-                self.verified = blocks.zip(certificates).collect();
-            }
-            Err((index, error)) => {
-                let height = run[index].block.block.header.height;
-                let peer = run[index].from;
-                let reason = SyncRefusal::Finality { height, error };
-                out.push(Output::Misbehaviour { peer, reason });
-                for (position, pending) in run.into_iter().enumerate() {
-                    if position != index {
-                        self.keep(pending.from, pending.block.block.header.height, pending.block);
-                    }
-                }
-                self.punish(now, peer);
-            }
+        let between = (height.next().0..decided.height.0).map(Height);
+        let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>()
+        else {
+            return Ok(false);
+        };
+        let rules = [
+            (header.chain == trusted.chain, "another network"),
+            (header.parent == trusted.block, "another parent"),
+            (header.time > trusted.time, "not later than its parent"),
+            (header.validators == trusted.next_validators, "another validator set"),
+        ];
+        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(refused(FinalityError::Chain { what }));
         }
-        true
+        block.proof.verify(self.tip.validators()).map_err(refused)?;
+        // From the decided descendant down, each names its parent.
+        let mut parent = decided.parent;
+        for below in between.into_iter().rev().chain(self.pending.get(&height)) {
+            let header = &below.block.block.header;
+            if header.id() != parent {
+                return Err(Box::new((below.from, SyncRefusal::OtherBlock(header.height))));
+            }
+            parent = header.parent;
+        }
+        Ok(true)
     }
 
     fn request(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let first = self.tip.height().next();
-        // A block that is decided with its descendants needs them.
-        let run = self.pending.get(&first).and_then(|next| next.block.proof.header());
-        let run = run.map_or(first, |header| header.height.next());
-        let end = Height(first.0.saturating_add(self.config.window)).max(run);
+        let end = Height(first.0.saturating_add(self.config.window));
         let mut height = first;
         while height < end && (height == first || self.bytes < self.config.max_bytes) {
             if !self.is_wanted(height) {
@@ -295,8 +305,7 @@ impl Sync {
     }
 
     fn is_wanted(&self, height: Height) -> bool {
-        let verified = self.verified.len() as u64 + u64::from(self.applying.is_some());
-        let applying = height.0 - self.tip.height().0 <= verified;
+        let applying = self.applying.is_some() && height == self.tip.height().next();
         let mut asked = self.peers.iter().filter_map(|(_, peer)| peer.asked);
         !applying && !self.pending.contains_key(&height) && !asked.any(|asked| asked.covers(height))
     }
@@ -347,11 +356,8 @@ impl Sync {
         if tip.height() <= self.tip.height() {
             return;
         }
-        let applied = self.applying.take();
-        if applied.is_none_or(|applied| applied.id != tip.block()) {
-            self.verified.clear();
-        }
         self.tip = tip;
+        self.applying = None;
         while let Some((&height, _)) = self.pending.first_key_value() {
             if height > self.tip.height() {
                 break;
@@ -407,53 +413,17 @@ impl Machine for Sync {
     }
 }
 
-/// What can be checked of a block without knowing its validators.
-fn check_block(block: &DecidedBlock, height: Height) -> Result<(), SyncRefusal> {
+/// What can be checked of a block without knowing its validators. Its proof is its own, or that of a
+/// descendant within the window.
+fn check_block(block: &DecidedBlock, height: Height, window: u64) -> Result<(), SyncRefusal> {
     let header = &block.block.header;
     if header.height != height {
         return Err(SyncRefusal::Height { got: header.height, expected: height });
     }
-    // Where undecided blocks are built upon, the proof may be a descendant's.
-    let proved = block.proof.header();
-    let first = block.proof.links.first();
-    let chained = first.is_some_and(|link| link.certificate.data.protocol.is_chained());
-    let near = |proved: &Header| proved.height > height && proved.height.0 - height.0 <= MAX_RUN;
-    if proved != Some(header) && !(chained && proved.is_some_and(near)) {
+    let later = |decided: &Header| decided.height > height && decided.height.0 - height.0 <= window;
+    let decided = block.proof.header();
+    if decided != Some(header) && !decided.is_some_and(later) {
         return Err(SyncRefusal::OtherBlock(height));
     }
     Ok(block.block.check_body()?)
 }
-
-/// Checks consecutive blocks after the tip that one proof decides together, downward from the proof: so
-/// it is certain whose block is the wrong one. Gives a certificate for each, or which is at fault.
-fn verify_run(tip: &Tip, run: &[Pending]) -> Result<Vec<Certificate>, (usize, FinalityError)> {
-    let broken = |what| FinalityError::Chain { what };
-    let header = |index: usize| &run[index].block.block.header;
-    let proof = &run[0].block.proof;
-    tip.trusted().check_next(header(0)).map_err(|error| (0, error))?;
-    let decided = proof.verify(tip.validators()).map_err(|error| (0, error))?;
-    let link = proof.links.first().ok_or_else(|| (0, broken("no link")))?;
-    let mut certificates = Vec::from([link.certificate.clone()]);
-    let mut expected = decided.id();
-    for index in (0..run.len()).rev() {
-        if header(index).id() != expected {
-            return Err((index, broken("not an ancestor of the decided block")));
-        }
-        expected = header(index).parent;
-        if index > 0 {
-            let certificate = header(index).parent_certificate.clone();
-            let missing = || (index, broken("no certificate of its parent"));
-            certificates.push(certificate.ok_or_else(missing)?);
-        }
-    }
-    let mut trusted = tip.trusted();
-    for index in 0..run.len() {
-        trusted.check_next(header(index)).map_err(|error| (index, error))?;
-        trusted = TrustedTip::of(header(index));
-    }
-    certificates.reverse();
-    Ok(certificates)
-}
-
-/// The most blocks that one proof may decide together.
-const MAX_RUN: u64 = 4_096;

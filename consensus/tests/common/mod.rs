@@ -7,13 +7,16 @@
     clippy::collapsible_match
 )]
 
+pub mod adversary;
 pub mod lab;
+pub mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
+use pocket_consensus::signer::{Position, position};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
 use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
@@ -28,7 +31,7 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
-use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
 use pocket_types::scheme::Keys as _;
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
@@ -43,8 +46,10 @@ pub struct Setup {
     pub changes: BTreeMap<u64, Vec<u64>>,
     pub config: Config,
     pub sync: sync::Config,
-    /// Validators that propose two blocks, vote twice and lie to syncing peers.
+    /// Validators that misbehave.
     pub byzantine: BTreeSet<usize>,
+    /// How they do.
+    pub mischief: Vec<Mischief>,
     /// Whether Decided is announced to all, and from whom blocks are served.
     pub gossip: bool,
     pub execution: Duration,
@@ -112,6 +117,7 @@ impl Setup {
                 ..sync::Config::default()
             },
             byzantine: BTreeSet::new(),
+            mischief: vec![Mischief::Equivocate, Mischief::VoteTwice, Mischief::LieToSync],
             gossip: true,
             execution: Duration(1),
             cheap: false,
@@ -198,7 +204,7 @@ pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
     /// A store failed: neither says anything more.
-    pub failed: Option<ReplicaError>,
+    pub stopped: bool,
 }
 
 pub enum BothInput {
@@ -229,14 +235,14 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         input: BothInput,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        if let Some(failed) = &self.failed {
-            return Err(failed.clone());
-        }
         let (replica, sync) = match input {
             BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
             BothInput::Replica(input) => (Some(input), None),
             BothInput::Sync(input) => (None, Some(input)),
         };
+        if self.stopped && replica.is_none() {
+            return Ok(Step::empty());
+        }
         let mut step = match replica {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
@@ -253,12 +259,15 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        let released = self.replica.release(now, receipt);
-        self.failed = released.as_ref().err().cloned();
-        released.map(wrap)
+        let step = self.replica.release(now, receipt).map(wrap);
+        self.stopped |= matches!(step, Err(ReplicaError::Poisoned(_)));
+        step
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
+        if self.stopped {
+            return None;
+        }
         [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
     }
 }
@@ -286,6 +295,8 @@ pub enum Event {
     Locked(Height),
     Diverged,
     Poisoned,
+    /// A Byzantine validator did this.
+    Acted(Mischief),
 }
 
 #[derive(Clone, Default)]
@@ -303,8 +314,9 @@ pub struct Disk {
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
-    /// Decided blocks whose proof is a descendant's that is still to come.
-    run: Vec<DecidedBlock>,
+    adversary: Option<Adversary>,
+    /// Decided blocks whose proof is of a descendant: committed together with it.
+    undivided: Vec<DecidedBlock>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -339,25 +351,25 @@ pub fn public(node: usize) -> PublicKey {
 impl<P: Protocol> Node<P> {
     fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        let before = self.run.last().map_or(self.tip.block(), |decided| decided.block.id());
-        let expected = (context.disk().chain.len() + self.run.len()) as u64 + 1;
-        if expected != height.0 || block.header.parent != before {
+        self.undivided.retain(|entry| entry.block.header.height < height);
+        let have = context.disk().chain.len() as u64;
+        self.undivided.retain(|entry| entry.block.header.height.0 > have);
+        if have + self.undivided.len() as u64 + 1 != height.0 {
             return false;
         }
-        if proof.header() != Some(&block.header) {
-            self.run.push(DecidedBlock { block, proof });
+        let direct = proof.header() == Some(&block.header);
+        self.undivided.push(DecidedBlock { block, proof });
+        if !direct {
             return false;
         }
-        let run = std::mem::take(&mut self.run);
-        let setup = context.setup();
-        let ancestors = run.iter().map(|decided| &decided.block.header);
-        let ancestors: Vec<_> =
-            ancestors.map(|header| (header, setup.change(header.height))).collect();
-        self.tip = self.tip.after_run(&ancestors, &proof, setup.change(height)).unwrap();
+        let blocks = std::mem::take(&mut self.undivided);
+        self.tip = match &blocks[..] {
+            [one] => self.tip.after(&one.proof, context.setup().change(height)).unwrap(),
+            _ => context.setup().clone().tip(&blocks),
+        };
         let disk = context.disk();
-        disk.runs += usize::from(!run.is_empty());
-        disk.chain.extend(run);
-        disk.chain.push(DecidedBlock { block, proof });
+        disk.runs += usize::from(blocks.len() > 1);
+        disk.chain.extend(blocks);
         Record::prune(&mut disk.log, height);
         true
     }
@@ -367,18 +379,13 @@ impl<P: Protocol> Node<P> {
         match output {
             Output::Send { to, message } => {
                 self.watch(context, &message);
-                if context.setup().byzantine.contains(&context.node()) {
-                    self.vote_twice(context, node_of(&to), &message);
-                }
-                context.send(node_of(&to), Net::Consensus(message));
+                self.say(context, node_of(&to), message);
             }
             Output::Broadcast { to, message } => {
                 self.watch(context, &message);
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
-                let others: Vec<usize> = members.filter(|&node| node != context.node()).collect();
-                for (turn, node) in others.into_iter().enumerate() {
-                    let message = self.corrupt(context, turn, &message);
-                    context.send(node, Net::Consensus(message));
+                for node in members.filter(|&node| node != context.node()).collect::<Vec<_>>() {
+                    self.say(context, node, message.clone());
                 }
             }
             Output::Build(request) => {
@@ -440,9 +447,11 @@ impl<P: Protocol> Node<P> {
                     Ok(chain.get(height.0 as usize - 1).cloned())
                 };
                 let mut range = serve::respond(&request, read).unwrap();
-                if context.setup().byzantine.contains(&context.node()) {
+                let lies = |adversary: &Adversary| adversary.kinds.contains(&Mischief::LieToSync);
+                if self.adversary.as_ref().is_some_and(lies) {
                     let mut blocks = range.blocks.into_vec();
                     if let Some(block) = blocks.last_mut() {
+                        context.observe(Event::Acted(Mischief::LieToSync));
                         block.block.header.state_root = Hash([9; 32]);
                         let mut links = block.proof.links.clone().into_vec();
                         links[0].header = block.block.header.clone();
@@ -486,29 +495,15 @@ impl<P: Protocol> Node<P> {
         }
     }
 
-    /// A Byzantine leader shows every second replica another block.
-    fn corrupt(&self, context: &mut Ctx<'_, P>, turn: usize, message: &Message) -> Message {
-        let byzantine = context.setup().byzantine.contains(&context.node());
-        match message {
-            Message::Proposal(proposal)
-                if byzantine && turn % 2 == 1 && proposal.justify.is_none() =>
-            {
-                let mut other = proposal.clone();
-                other.block.header.time.0 += 1;
-                let data = VoteData { block: other.block.id(), ..other.vote.data };
-                other.vote = context.setup().vote(context.node(), data);
-                Message::Proposal(other)
-            }
-            _ => message.clone(),
-        }
-    }
-
-    fn vote_twice(&self, context: &mut Ctx<'_, P>, to: usize, message: &Message) {
-        if let Message::Vote(vote) = message {
-            let data = VoteData { block: BlockId(Hash([3; 32])), ..vote.data };
-            let other = context.setup().vote(context.node(), data);
-            context.send(to, Net::Consensus(Message::Vote(other)));
-        }
+    fn say(&mut self, context: &mut Ctx<'_, P>, to: usize, message: Message) {
+        let Some(adversary) = &mut self.adversary else {
+            return context.send(to, Net::Consensus(message));
+        };
+        adversary.learn(&message);
+        let setup = context.setup().clone();
+        let (said, done) = adversary.twist(&setup, context.random(), to, &message);
+        done.into_iter().for_each(|kind| context.observe(Event::Acted(kind)));
+        said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
     }
 }
 
@@ -529,7 +524,11 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync, failed: None }), tip, run: vec![] }
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        let adversary =
+            byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
+        let machine = Some(Both { replica, sync, stopped: false });
+        Self { machine, tip, adversary, undivided: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -540,7 +539,7 @@ impl<P: Protocol> Process for Node<P> {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
             disk.log.push(record.clone());
@@ -553,6 +552,13 @@ impl<P: Protocol> Process for Node<P> {
         from: usize,
         message: Net,
     ) -> Option<BothInput> {
+        if let (Some(adversary), Net::Consensus(message)) = (&mut self.adversary, &message) {
+            adversary.learn(message);
+            if adversary.ignores(from, context.nodes()) {
+                context.observe(Event::Acted(Mischief::Exclude));
+                return None;
+            }
+        }
         let from = context.setup().public(from);
         Some(match message {
             Net::Consensus(message) => BothInput::Replica(input::Input::Message { from, message }),
@@ -563,7 +569,8 @@ impl<P: Protocol> Process for Node<P> {
     fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
                 {
                     context.observe(Event::Locked(vote.data.height));
@@ -593,6 +600,8 @@ impl<P: Protocol> Process for Node<P> {
         }
     }
 }
+
+use adversary::{Adversary, Mischief};
 
 pub type Sim<P = HotPokt> = Simulation<Node<P>>;
 
@@ -663,12 +672,8 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| {
-        let chained = vote.data.protocol.is_chained();
-        let first = if chained { vote.data.epoch.0 } else { vote.data.height.0 };
-        (first, vote.data.round, vote.data.phase)
-    };
-    let mut said: BTreeMap<(u64, Round, Phase), VoteData> = BTreeMap::new();
+    let place = |vote: &Vote| position(&vote.data);
+    let mut said: BTreeMap<Position, VoteData> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
         if *said.entry(place(vote)).or_insert(vote.data) != vote.data {
