@@ -93,6 +93,7 @@ pub mod replica;
 pub mod schedule;
 pub mod signer;
 pub mod sync;
+pub mod tendermint;
 pub mod tip;
 
 pub use common::Core;
@@ -108,4 +109,5 @@ pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
 pub use signer::Identity;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;
