@@ -86,6 +86,7 @@
 
 extern crate alloc;
 
+pub mod candidates;
 mod common;
 pub mod hotpokt;
 pub mod protocol;

@@ -235,6 +235,9 @@ impl<O> Outbox<O> {
         if records.is_empty() && self.waiting.is_empty() {
             return Step { records: None, outputs };
         }
+        if cfg!(pocket_trap = "sent_before_stored") {
+            return Step { records: Some(Unstored { sequence, records }), outputs };
+        }
         let stored = records.is_empty();
         self.waiting.push_back(Waiting { sequence, stored, outputs });
         let records = (!stored).then_some(Unstored { sequence, records });

@@ -196,6 +196,9 @@ impl Electorate {
 
     /// Whether a weight is a quorum: more than two thirds of the total.
     pub fn is_quorum(&self, weight: Weight) -> bool {
+        if cfg!(pocket_trap = "quorum_off_by_one") {
+            return 3 * u128::from(weight.0) >= 2 * u128::from(self.total.0);
+        }
         3 * u128::from(weight.0) > 2 * u128::from(self.total.0)
     }
 
@@ -218,7 +221,11 @@ fn check(set: &ValidatorSet) -> Result<Weight, ValidatorSetError> {
         if member.weight.0 == 0 {
             return Err(ValidatorSetError::Weightless(member.public_key));
         }
-        total = total.checked_add(member.weight.0).ok_or(ValidatorSetError::Overflow)?;
+        total = match total.checked_add(member.weight.0) {
+            Some(total) => total,
+            None if cfg!(pocket_trap = "weight_overflow") => total.wrapping_add(member.weight.0),
+            None => return Err(ValidatorSetError::Overflow),
+        };
     }
     Ok(Weight(total))
 }

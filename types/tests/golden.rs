@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use common::*;
+use pocket_types::candidacy::VrfMisuse;
 use pocket_types::codec::{self, Bytes, List, SortedSet, Text};
 use pocket_types::finality::TrustedTip;
 use pocket_types::hash::Hash;
@@ -46,6 +47,8 @@ fn blocks(golden: &mut Golden) {
     golden.pin("block", &block);
     golden.pin("evidence_equivocation", &equivocation());
     golden.pin("offence", &equivocation().offence());
+    golden.pin("candidacy", &candidacy());
+    golden.pin("vrf_misuse", &VrfMisuse(candidacy()));
 }
 
 fn votes_and_proofs(golden: &mut Golden) {

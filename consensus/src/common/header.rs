@@ -44,7 +44,7 @@ pub(crate) fn check(
         return Err(Refusal::NotValidator(header.proposer));
     }
     let got = codec::encoded_len(block);
-    if got > config.max_block_bytes {
+    if got > config.max_block_bytes && !cfg!(pocket_trap = "8") {
         return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
     }
     block.check_body()?;

@@ -23,7 +23,7 @@ impl HotPokt {
     pub(super) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
         let data = &certificate.data;
         self.core.check_network(data)?;
-        if data.height != self.core.height() {
+        if data.height != self.core.height() && !cfg!(pocket_trap = "replayed_height") {
             return Err(misplaced(certificate, "a certificate of this height"));
         }
         if data.phase == Phase::Propose {
@@ -110,7 +110,11 @@ impl HotPokt {
 
     fn raise_high_qc(&mut self, certificate: &Checked, fx: &mut Fx) {
         let round = certificate.data.round;
-        if self.high_qc.as_ref().is_none_or(|known| known.data.round < round) {
+        if cfg!(pocket_trap = "9") {
+            self.lock = None;
+        }
+        let news = self.high_qc.as_ref().is_none_or(|known| known.data.round < round);
+        if news || cfg!(pocket_trap = "stale_high_qc") {
             fx.record(Record::HighQc(Box::new((**certificate).clone())));
             self.high_qc = Some((**certificate).clone());
             self.core.fetch(certificate, fx);

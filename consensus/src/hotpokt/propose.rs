@@ -46,7 +46,8 @@ impl HotPokt {
         if !quorum {
             return;
         }
-        let Some(justify) = self.high_qc.clone() else {
+        let justify = self.high_qc.clone().filter(|_| !cfg!(pocket_trap = "7"));
+        let Some(justify) = justify else {
             self.round.building = true;
             return self.core.build(now, fx);
         };
@@ -72,7 +73,7 @@ impl HotPokt {
         }
         let next = self.core.check_built(now, &block, &self.core.tip, change)?;
         self.round.building = false;
-        if self.high_qc.is_some() {
+        if self.high_qc.is_some() && !cfg!(pocket_trap = "7") {
             self.try_propose(now, fx);
         } else if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned())
         {
@@ -184,7 +185,7 @@ impl HotPokt {
         let justify = match justify {
             Some(justify) => {
                 self.check_prepared(justify, round)?;
-                if justify.data.block != vote.data.block {
+                if justify.data.block != vote.data.block && !cfg!(pocket_trap = "2") {
                     let (got, expected) = (vote.data.block, justify.data.block);
                     return Err(Refusal::JustifyBlock { got, expected });
                 }
@@ -248,7 +249,14 @@ impl HotPokt {
     /// The rule that keeps decisions: see [`crate::hotpokt`].
     fn is_safe(&self, proposed: &Proposed) -> bool {
         self.lock.as_ref().is_none_or(|lock| {
-            lock.data.block == proposed.block
+            let block = match &proposed.justify {
+                Some(justify) if cfg!(pocket_trap = "2") => justify.data.block,
+                _ => proposed.block,
+            };
+            if cfg!(pocket_trap = "3") {
+                return lock.data.block == block;
+            }
+            lock.data.block == block
                 || proposed.justify.as_ref().is_some_and(|qc| qc.data.round > lock.data.round)
         })
     }

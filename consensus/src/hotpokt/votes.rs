@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Round, Timestamp};
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Fx, Heard, HotPokt};
@@ -16,7 +16,8 @@ use crate::replica::output::Output;
 impl HotPokt {
     /// Sends a vote to the leader of its round; our own counts once it is stored.
     pub(super) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
-        let leader = self.core.leader(vote.data.round);
+        let step = if cfg!(pocket_trap = "5") { vote.data.phase as u64 } else { 0 };
+        let leader = self.core.leader(Round(vote.data.round.0 + step));
         if leader == vote.signer {
             fx.own(vote);
         } else {

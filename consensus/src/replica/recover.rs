@@ -38,7 +38,9 @@ impl<P: Protocol> Replica<P> {
         let mut signer = identity.map(Signer::new);
         let log: Vec<Record> = log.into_iter().collect();
         for record in &log {
-            if let (Record::Vote(vote), Some(signer)) = (record, &mut signer) {
+            if let (Record::Vote(vote), Some(signer)) = (record, &mut signer)
+                && !cfg!(pocket_trap = "amnesia")
+            {
                 recall(signer, vote, P::ID, &tip)?;
             }
         }
