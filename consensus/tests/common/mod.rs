@@ -197,6 +197,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
+    /// A store has failed: neither says anything more.
+    failed: Option<ReplicaError>,
 }
 
 pub enum BothInput {
@@ -227,6 +229,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         input: BothInput,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
         let (replica, sync) = match input {
             BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
             BothInput::Replica(input) => (Some(input), None),
@@ -248,11 +253,14 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let step = self.replica.release(now, receipt);
+        self.failed = step.as_ref().err().cloned();
+        step.map(wrap)
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
-        [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
+        let sync = self.sync.next_deadline().filter(|_| self.failed.is_none());
+        [self.replica.next_deadline(), sync].into_iter().flatten().min()
     }
 }
 
@@ -494,7 +502,7 @@ impl<P: Protocol> Process for Node<P> {
         let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
-        Self { machine: Some(Both { replica, sync }), tip, adversary }
+        Self { machine: Some(Both { replica, sync, failed: None }), tip, adversary }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -537,8 +545,10 @@ impl<P: Protocol> Process for Node<P> {
     fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
+                    && vote.data.block != BlockId::default()
                 {
                     context.observe(Event::Locked(vote.data.height));
                 }
