@@ -74,7 +74,8 @@ impl Tendermint {
         let votes = self.votes.entry((round, phase));
         let votes = votes.or_insert_with(|| Votes::new(vote.data, electorate));
         match votes.add(vote, position, checked, electorate) {
-            Added::Counted => self.weigh(now, round, phase, fx),
+            Added::Counted if votes.are_enough(electorate) => self.weigh(now, round, phase, fx),
+            Added::Counted => {}
             Added::Known => {}
             Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
             Added::Invalid => return Err(invalid(vote)),

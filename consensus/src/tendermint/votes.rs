@@ -85,11 +85,17 @@ impl Votes {
         Added::Conflict(Box::new(Evidence::equivocation(first, *vote)))
     }
 
+    /// Whether there are as many votes as a quorum, whatever they say and whether or not they hold: no
+    /// rule asks for fewer.
+    pub(super) fn are_enough(&self, electorate: &Electorate) -> bool {
+        electorate.is_quorum(Weight(self.weight))
+    }
+
     /// The block for which a quorum voted, or zero if it voted for none, with signatures checked;
     /// and whose signatures did not hold.
     pub(super) fn quorum(&mut self, electorate: &Electorate) -> (Option<BlockId>, Vec<PublicKey>) {
         let mut invalid = Vec::new();
-        if !electorate.is_quorum(Weight(self.weight)) {
+        if !self.are_enough(electorate) {
             return (None, invalid);
         }
         for index in 0..self.values.len() {
@@ -106,11 +112,11 @@ impl Votes {
 
     /// Whether a quorum voted for anything, with signatures checked; and whose did not hold.
     pub(super) fn quorum_of_any(&mut self, electorate: &Electorate) -> (bool, Vec<PublicKey>) {
-        if !electorate.is_quorum(Weight(self.weight)) {
+        if !self.are_enough(electorate) {
             return (false, Vec::new());
         }
         let invalid = self.check(None, electorate);
-        (electorate.is_quorum(Weight(self.weight)), invalid)
+        (self.are_enough(electorate), invalid)
     }
 
     /// The certificate that the checked votes for a block make; none if they are no quorum.
