@@ -160,20 +160,14 @@ impl Tip {
         Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
     }
 
-    /// [`Tip::after`] for a block and the certificate of its decision that have been checked already.
+    /// [`Tip::after`] for a block and a certificate that have been checked already.
     pub(crate) fn after_checked(
         &self,
         header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
-        let trusted = TrustedTip {
-            chain: header.chain,
-            height: header.height,
-            block: certificate.data.block,
-            time: header.time,
-            next_validators: header.next_validators,
-        };
+        let trusted = TrustedTip::of(header);
         self.follow(trusted, header.randomness, certificate, next)
     }
 

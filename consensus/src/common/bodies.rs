@@ -50,18 +50,18 @@ impl Bodies {
         self.bodies.get_mut(id)
     }
 
-    /// Takes a body in, whose id the caller knows. Recorded ones are always kept; of the others there are at most `max`, and at
+    /// Takes a body in. Recorded ones are always kept; of the others there are at most `max`, and at
     /// that bound the one that came first goes, unless a certificate (`pinned`) names it. False if
     /// there is no room.
     pub(crate) fn insert(
         &mut self,
-        id: BlockId,
         block: Block,
         state: BodyState,
         recorded: bool,
         max: usize,
         pinned: &[BlockId],
     ) -> bool {
+        let id = block.id();
         let others = || self.bodies.iter().filter(|(_, body)| !body.recorded);
         if !recorded && others().count() >= max && !self.bodies.contains_key(&id) {
             let candidates = others().filter(|(id, _)| !pinned.contains(id));

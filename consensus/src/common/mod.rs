@@ -303,28 +303,15 @@ impl Core {
         recorded: bool,
         pinned: &[BlockId],
     ) -> bool {
-        let id = block.id();
-        self.bodies.insert(id, block, state, recorded, self.config.max_bodies, pinned)
+        self.bodies.insert(block, state, recorded, self.config.max_bodies, pinned)
     }
 
     /// Has a body that passed the header's checks executed, unless it is known.
     pub(crate) fn accept_body(&mut self, block: Block, pinned: &[BlockId], fx: &mut Effects) {
-        self.accept_body_of(block.id(), block, pinned, fx);
-    }
-
-    /// As [`accept_body`](Self::accept_body), for whoever has computed the id already: a header holds
-    /// its parent's certificate, so that hashing it is dear.
-    pub(crate) fn accept_body_of(
-        &mut self,
-        id: BlockId,
-        block: Block,
-        pinned: &[BlockId],
-        fx: &mut Effects,
-    ) {
-        let max = self.config.max_bodies;
-        if self.bodies.get(&id).is_none()
-            && self.bodies.insert(id, block.clone(), BodyState::Checking, false, max, pinned)
-        {
+        if self.bodies.get(&block.id()).is_some() {
+            return;
+        }
+        if self.keep_body(block.clone(), BodyState::Checking, false, pinned) {
             fx.emit(Output::Check(Box::new(block)));
         }
     }

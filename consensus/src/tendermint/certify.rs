@@ -103,7 +103,7 @@ impl Tendermint {
         // A quorum vouches for the header's time, so our clock has no say.
         let end = Timestamp(u64::MAX);
         match header::check(&block, &self.core.tip, Self::ID, &self.core.config, end) {
-            Ok(()) => self.core.accept_body_of(id, block, &self.pinned(), fx),
+            Ok(()) => self.core.accept_body(block, &self.pinned(), fx),
             Err(refusal) => {
                 let state = BodyState::Invalid(refusal.to_string());
                 self.core.keep_body(block, state, false, &self.pinned());

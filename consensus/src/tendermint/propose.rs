@@ -229,7 +229,7 @@ impl Tendermint {
         let Proposal { vote, block, justify, .. } = proposal;
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: vote.data.block, justify });
-        self.core.accept_body_of(vote.data.block, block, &self.pinned(), fx);
+        self.core.accept_body(block, &self.pinned(), fx);
         if let Some(polka) = polka {
             self.on_polka(now, polka, fx);
         }
