@@ -97,6 +97,7 @@ pub mod schedule;
 pub mod signer;
 pub mod simplex;
 pub mod sync;
+pub mod tendermint;
 pub mod tip;
 
 pub use common::Core;
@@ -114,4 +115,5 @@ pub use replica::record::Record;
 pub use signer::Identity;
 pub use simplex::Simplex;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;

@@ -5,7 +5,6 @@
 //! gateway or light client therefore needs to know nothing of schemes.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -214,14 +213,21 @@ pub mod list {
 
     /// [`Verifier::pack`] for a list.
     pub fn pack(packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
-        let known = packed.bytes.as_chunks::<64>().0;
-        let known = packed.signers.iter().zip(known).map(|((position, _), s)| (*position, *s));
-        let more = more.iter().map(|(position, signature)| {
-            let VoteSignature::Ed25519(signature) = signature;
-            (*position, signature.0)
-        });
-        let by_position: BTreeMap<usize, [u8; 64]> = known.chain(more).collect();
-        by_position.into_values().flatten().collect()
+        let mut bytes = Vec::with_capacity(packed.bytes.len() + 64 * more.len());
+        let mut more = more.iter().peekable();
+        for ((position, _), signature) in
+            packed.signers.iter().zip(packed.bytes.as_chunks::<64>().0)
+        {
+            while let Some((_, more)) = more.next_if(|(other, _)| other < position) {
+                let VoteSignature::Ed25519(more) = more;
+                bytes.extend_from_slice(&more.0);
+            }
+            bytes.extend_from_slice(signature);
+        }
+        for (_, VoteSignature::Ed25519(more)) in more {
+            bytes.extend_from_slice(&more.0);
+        }
+        bytes
     }
 
     /// What [`Verifier::verify_packed`] has to check of a list: position, digest and signature of all
