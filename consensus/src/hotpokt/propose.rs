@@ -11,7 +11,7 @@ use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt, Proposed};
-use crate::common::bodies::BodyState;
+use crate::common::bodies::{BodyState, Identified};
 use crate::common::certificates::Checked;
 use crate::common::{Core, charge, header, invalid, misplaced};
 use crate::protocol::Protocol as _;
@@ -52,7 +52,10 @@ impl HotPokt {
             return self.core.build(now, fx);
         };
         match self.core.bodies.get(&justify.data.block).map(|body| body.block.clone()) {
-            Some(block) => self.propose(block, Some(justify), fx),
+            Some(block) => {
+                let id = justify.data.block;
+                self.propose(Identified { id, block }, Some(justify), fx);
+            }
             None => self.core.fetch(&justify, fx),
         }
     }
@@ -75,15 +78,17 @@ impl HotPokt {
         self.round.building = false;
         if self.high_qc.is_some() && !cfg!(pocket_trap = "7") {
             self.try_propose(now, fx);
-        } else if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned())
-        {
+            return Ok(());
+        }
+        let block = Identified::from(block);
+        if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned()) {
             self.propose(block, None, fx);
         }
         Ok(())
     }
 
-    fn propose(&mut self, block: Block, justify: Option<Certificate>, fx: &mut Fx) {
-        let id = block.id();
+    fn propose(&mut self, block: Identified, justify: Option<Certificate>, fx: &mut Fx) {
+        let Identified { id, block } = block;
         self.core.record_body(&id, fx);
         let Some(vote) = self.sign(self.round.number, Phase::Propose, id, fx) else { return };
         self.round.proposed = Some(vote);
@@ -157,7 +162,7 @@ impl HotPokt {
         }
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: got, justify });
-        self.core.accept_body(block, &self.pinned(), fx);
+        self.core.accept_body(Identified { id: got, block }, &self.pinned(), fx);
         self.prepare(fx);
         self.try_decide(now, fx);
         Ok(())
