@@ -6,7 +6,7 @@ use pocket_types::block::Block;
 use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
@@ -41,10 +41,18 @@ impl HotPokt {
         }
         let electorate = self.core.electorate();
         let Some(tally) = self.new_rounds.get_mut(&self.round.number) else { return };
-        let (quorum, invalid) = tally.is_quorum(&electorate);
-        charge(&invalid, Phase::NewRound, fx);
-        if !quorum {
-            return;
+        // Before round 0 there was nothing that a NewRound could tell us of, and no certificate is made
+        // of these: it is enough that the channel says who is there.
+        if self.round.number == Round::ZERO {
+            if !tally.claims_quorum(&electorate) {
+                return;
+            }
+        } else {
+            let (quorum, invalid) = tally.is_quorum(&electorate);
+            charge(&invalid, Phase::NewRound, fx);
+            if !quorum {
+                return;
+            }
         }
         let justify = self.high_qc.clone().filter(|_| !cfg!(pocket_trap = "7"));
         let Some(justify) = justify else {
