@@ -434,10 +434,10 @@ impl Core {
                 return false;
             }
         };
-        let certificate = certificate.clone();
         fx.record(Record::Decision(Box::new(certificate.clone())));
         self.record_body(&id, fx);
         let Some(body) = self.bodies.remove(&id) else { return false };
+        let Some(certificate) = self.decision.take() else { return false };
         let block = body.block;
         // A late vote decides nothing any more; it says that we were there.
         let ours = self.sign(self.data(certificate.data.round, Phase::Commit, id), fx);
@@ -445,9 +445,10 @@ impl Core {
         let proof = FinalityProof::commit(block.header.clone(), certificate.clone());
         fx.emit(Output::Decided { block: Box::new(block.clone()), proof: Box::new(proof) });
         let electorate = self.electorate();
-        let tip = self.tip.after_checked(&block.header, certificate.clone(), next);
+        let data = certificate.data;
+        let tip = self.tip.after_checked(&block.header, certificate, next);
         self.reset(tip);
-        self.late = Late::new(certificate.data, ours, &electorate);
+        self.late = Late::new(data, ours, &electorate);
         if let Some(vote) = ours {
             self.add_late(vote, true);
         }
