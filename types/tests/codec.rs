@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use common::*;
 use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, Claim, Seed, VrfMisuse};
 use pocket_types::codec::{Bytes, DecodeError, List, SortedSet, Text, Wire, decode, encode};
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::{FinalityLink, FinalityProof, TrustedTip};
@@ -18,6 +19,7 @@ use pocket_types::number::{Amount, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::relay::{PayloadKind, RelayHead, RelayProof, RelayRequest, RelayResponse};
 use pocket_types::scheme::{Scheme, VoteSignature};
 use pocket_types::session::{IndexHead, SESSIONS, Seat, SessionClock, SessionHeader, SessionProof};
+use pocket_types::sortition::{CommitteeSize, Odds, Priority};
 use pocket_types::sum::{SumNode, SumProof, SumRoot};
 use pocket_types::transaction::{ActorKind, Message, Role, Transaction, TransactionBody};
 use pocket_types::validator::{Validator, ValidatorSet};
@@ -75,6 +77,8 @@ every_type_has_one_spelling! {
     votes: vote
     certificates: certificate
     evidence: evidence
+    candidacies: candidacy
+    vrf_misuses: vrf_misuse
     finality_proofs: finality_proof
     trusted_tips: trusted_tip
     validator_sets: validator_set
@@ -104,6 +108,8 @@ proptest! {
         one_spelling::<Vote>(&bytes)?;
         one_spelling::<Certificate>(&bytes)?;
         one_spelling::<Evidence>(&bytes)?;
+        one_spelling::<Candidacy>(&bytes)?;
+        one_spelling::<VrfMisuse>(&bytes)?;
         one_spelling::<FinalityProof>(&bytes)?;
         one_spelling::<TrustedTip>(&bytes)?;
         one_spelling::<ValidatorSet>(&bytes)?;
@@ -304,6 +310,30 @@ impl Draw {
 
     fn evidence(&mut self) -> Evidence {
         Evidence::Equivocation { first: self.vote(), second: self.vote() }
+    }
+
+    fn candidacy(&mut self) -> Candidacy {
+        let seed = self.hash();
+        let committee = CommitteeSize::new(1 + self.below(1_024) as u16).unwrap();
+        let claim = Claim {
+            chain: ChainId(self.hash()),
+            epoch: Epoch(self.u64()),
+            validators: self.hash(),
+            height: Height(self.u64()),
+            round: Round(self.u64()),
+            seed: self.pick(&[Seed::Beacon(seed), Seed::LastLeaders(seed)]),
+            candidate: self.key(),
+            vrf_key: VrfPublicKey(self.array()),
+            odds: Odds { weight: Weight(self.u64()), total: Weight(self.u64()), committee },
+            proof: VrfProof(self.array()),
+            selected: self.u64() as u32,
+            priority: Priority(self.hash()),
+        };
+        Candidacy { claim, signature: Signature(self.array()) }
+    }
+
+    fn vrf_misuse(&mut self) -> VrfMisuse {
+        VrfMisuse(self.candidacy())
     }
 
     fn block(&mut self) -> Block {

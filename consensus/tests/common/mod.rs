@@ -7,6 +7,7 @@
     clippy::collapsible_match
 )]
 
+pub mod adversary;
 pub mod lab;
 pub mod oracle;
 
@@ -44,8 +45,10 @@ pub struct Setup {
     pub changes: BTreeMap<u64, Vec<u64>>,
     pub config: Config,
     pub sync: sync::Config,
-    /// Validators that propose two blocks, vote twice and lie to syncing peers.
+    /// Validators that misbehave.
     pub byzantine: BTreeSet<usize>,
+    /// How they do.
+    pub mischief: Vec<Mischief>,
     /// Whether Decided is announced to all, and from whom blocks are served.
     pub gossip: bool,
     pub execution: Duration,
@@ -113,6 +116,7 @@ impl Setup {
                 ..sync::Config::default()
             },
             byzantine: BTreeSet::new(),
+            mischief: vec![Mischief::Equivocate, Mischief::VoteTwice, Mischief::LieToSync],
             gossip: true,
             execution: Duration(1),
             cheap: false,
@@ -275,6 +279,8 @@ pub enum Event {
     Locked(Height),
     Diverged,
     Poisoned,
+    /// A Byzantine validator did this.
+    Acted(Mischief),
 }
 
 #[derive(Clone, Default)]
@@ -290,6 +296,7 @@ pub struct Disk {
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
+    adversary: Option<Adversary>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -339,18 +346,13 @@ impl<P: Protocol> Node<P> {
         match output {
             Output::Send { to, message } => {
                 self.watch(context, &message);
-                if context.setup().byzantine.contains(&context.node()) {
-                    self.vote_twice(context, node_of(&to), &message);
-                }
-                context.send(node_of(&to), Net::Consensus(message));
+                self.say(context, node_of(&to), message);
             }
             Output::Broadcast { to, message } => {
                 self.watch(context, &message);
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
-                let others: Vec<usize> = members.filter(|&node| node != context.node()).collect();
-                for (turn, node) in others.into_iter().enumerate() {
-                    let message = self.corrupt(context, turn, &message);
-                    context.send(node, Net::Consensus(message));
+                for node in members.filter(|&node| node != context.node()).collect::<Vec<_>>() {
+                    self.say(context, node, message.clone());
                 }
             }
             Output::Build(request) => {
@@ -412,9 +414,11 @@ impl<P: Protocol> Node<P> {
                     Ok(chain.get(height.0 as usize - 1).cloned())
                 };
                 let mut range = serve::respond(&request, read).unwrap();
-                if context.setup().byzantine.contains(&context.node()) {
+                let lies = |adversary: &Adversary| adversary.kinds.contains(&Mischief::LieToSync);
+                if self.adversary.as_ref().is_some_and(lies) {
                     let mut blocks = range.blocks.into_vec();
                     if let Some(block) = blocks.last_mut() {
+                        context.observe(Event::Acted(Mischief::LieToSync));
                         block.block.header.state_root = Hash([9; 32]);
                         let mut links = block.proof.links.clone().into_vec();
                         links[0].header = block.block.header.clone();
@@ -458,29 +462,15 @@ impl<P: Protocol> Node<P> {
         }
     }
 
-    /// A Byzantine leader shows every second replica another block.
-    fn corrupt(&self, context: &mut Ctx<'_, P>, turn: usize, message: &Message) -> Message {
-        let byzantine = context.setup().byzantine.contains(&context.node());
-        match message {
-            Message::Proposal(proposal)
-                if byzantine && turn % 2 == 1 && proposal.justify.is_none() =>
-            {
-                let mut other = proposal.clone();
-                other.block.header.time.0 += 1;
-                let data = VoteData { block: other.block.id(), ..other.vote.data };
-                other.vote = context.setup().vote(context.node(), data);
-                Message::Proposal(other)
-            }
-            _ => message.clone(),
-        }
-    }
-
-    fn vote_twice(&self, context: &mut Ctx<'_, P>, to: usize, message: &Message) {
-        if let Message::Vote(vote) = message {
-            let data = VoteData { block: BlockId(Hash([3; 32])), ..vote.data };
-            let other = context.setup().vote(context.node(), data);
-            context.send(to, Net::Consensus(Message::Vote(other)));
-        }
+    fn say(&mut self, context: &mut Ctx<'_, P>, to: usize, message: Message) {
+        let Some(adversary) = &mut self.adversary else {
+            return context.send(to, Net::Consensus(message));
+        };
+        adversary.learn(&message);
+        let setup = context.setup().clone();
+        let (said, done) = adversary.twist(&setup, context.random(), to, &message);
+        done.into_iter().for_each(|kind| context.observe(Event::Acted(kind)));
+        said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
     }
 }
 
@@ -501,7 +491,10 @@ impl<P: Protocol> Process for Node<P> {
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip }
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        let adversary =
+            byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
+        Self { machine: Some(Both { replica, sync }), tip, adversary }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -527,6 +520,13 @@ impl<P: Protocol> Process for Node<P> {
         from: usize,
         message: Net,
     ) -> Option<BothInput> {
+        if let (Some(adversary), Net::Consensus(message)) = (&mut self.adversary, &message) {
+            adversary.learn(message);
+            if adversary.ignores(from, context.nodes()) {
+                context.observe(Event::Acted(Mischief::Exclude));
+                return None;
+            }
+        }
         let from = context.setup().public(from);
         Some(match message {
             Net::Consensus(message) => BothInput::Replica(input::Input::Message { from, message }),
@@ -567,6 +567,8 @@ impl<P: Protocol> Process for Node<P> {
         }
     }
 }
+
+use adversary::{Adversary, Mischief};
 
 pub type Sim<P = HotPokt> = Simulation<Node<P>>;
 
