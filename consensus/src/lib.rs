@@ -32,14 +32,15 @@
 //! let identity =
 //!     Identity::new(SecretKey::from_seed([1; 32]), VrfSecret::from_seed([2; 32]));
 //! let alone = Validator {
-//!     public_key: identity.key.public_key(),
-//!     vrf_key: identity.vrf.public_key(),
+//!     public_key: identity.public_key(),
+//!     vrf_key: identity.vrf_key(),
 //!     weight: Weight(1),
 //! };
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;
 //! let mut log = Vec::new(); // your write-ahead log
-//! let mut replica = Replica::recover(Config::default(), Some(identity), tip, log.clone())?;
+//! let mut replica =
+//!     Replica::<HotPokt>::recover(Config::default(), Some(identity), tip, log.clone())?;
 //!
 //! let now = Timestamp(5_000);
 //! let mut inputs = vec![Input::Tick];
@@ -99,6 +100,7 @@ pub mod schedule;
 pub mod signer;
 pub mod simplex;
 pub mod sync;
+pub mod tendermint;
 pub mod tip;
 
 pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon};
@@ -117,4 +119,5 @@ pub use replica::record::Record;
 pub use signer::Identity;
 pub use simplex::Simplex;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;

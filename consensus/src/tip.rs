@@ -160,14 +160,14 @@ impl Tip {
         Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
     }
 
-    /// [`Tip::after`] for a block and a certificate that have been checked already.
+    /// [`Tip::after`] for a block and its certificate that have been checked already.
     pub(crate) fn after_checked(
         &self,
         header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
-        let trusted = TrustedTip::of(header);
+        let trusted = TrustedTip::of_block(certificate.data.block, header);
         self.follow(trusted, header.randomness, certificate, next)
     }
 

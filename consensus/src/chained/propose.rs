@@ -57,10 +57,11 @@ impl<R: ChainRules> Chained<R> {
         let justify = self.justify(fx).or_else(|| self.core.tip.certificate().cloned());
         let Some(parent) = self.tip_after(&high.block, justify.as_ref()) else { return };
         let Some(last) = self.last_of_epoch(&high.block) else {
-            let Some(header) = self.core.header_on(now, &parent, justify.clone()) else { return };
-            self.round.building = Some((Box::new(header), parent.clone()));
             let max_bytes = self.core.config.max_block_bytes;
-            return self.core.build_on(now, &parent, justify, max_bytes, fx);
+            self.core.build_on(now, &parent, justify, max_bytes, fx);
+            let header = self.core.requested.clone();
+            self.round.building = header.map(|header| (Box::new(header), parent));
+            return;
         };
         if is_next {
             self.propose_filler(now, parent, justify, fx);

@@ -39,7 +39,7 @@ impl Pacemaker {
 }
 
 /// `timeout · (growth %)^round`, capped.
-fn timeout(config: &Config, round: Round) -> Duration {
+pub(crate) fn timeout(config: &Config, round: Round) -> Duration {
     let mut timeout = config.timeout.0;
     for _ in 0..round.0 {
         let grown = u128::from(timeout) * u128::from(config.timeout_growth) / 100;

@@ -42,7 +42,8 @@ pub struct NewRound {
     /// The highest Prepare certificate of this height that the sender knows.
     pub high_qc: Option<Certificate>,
     /// What let the sender into the round it is in or leaves: the previous height's Commit
-    /// certificate, a Timeout QC, or a certificate of the round itself.
+    /// certificate, a Timeout QC, or a certificate of the round itself. The first is left out until
+    /// something is said again: everybody was told.
     pub entry: Option<Certificate>,
     /// The sender's own Commit vote for the previous height, so that the next header's certificate
     /// can name everybody who was there. In round 0 only.

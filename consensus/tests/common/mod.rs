@@ -572,6 +572,7 @@ impl<P: Protocol> Process for Node<P> {
                 if let output::Output::Send { message: Message::Vote(vote), .. }
                 | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
+                    && vote.data.block != BlockId::default()
                 {
                     context.observe(Event::Locked(vote.data.height));
                 }
