@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use pocket_types::block::beacon;
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
@@ -62,6 +63,10 @@ impl Keys for Held {
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
         beacon::extend(previous, height, &self.vrf)
     }
+
+    fn candidacy(&self, claim: Claim) -> Option<Candidacy> {
+        claim.run(&self.key, &self.vrf)
+    }
 }
 
 /// Signs votes, proposals and NewRounds, each position at most once and never backward, whatever the
@@ -96,6 +101,11 @@ impl Signer {
 
     pub(crate) fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
         self.identity.0.beacon(previous, height)
+    }
+
+    /// The same however often it is asked for, so it is neither recorded nor guarded.
+    pub(crate) fn candidacy(&self, claim: Claim) -> Option<Candidacy> {
+        self.identity.0.candidacy(claim)
     }
 
     /// What was signed last.
