@@ -88,6 +88,7 @@ extern crate alloc;
 
 pub mod candidates;
 mod common;
+pub mod election;
 pub mod hotpokt;
 pub mod protocol;
 pub mod replica;
@@ -98,6 +99,7 @@ pub mod tip;
 
 pub use common::Core;
 pub use common::effects::Effects;
+pub use election::{ElectionConfig, SeedRule};
 pub use hotpokt::HotPokt;
 pub use protocol::Protocol;
 pub use replica::Replica;

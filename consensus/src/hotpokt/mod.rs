@@ -30,6 +30,7 @@
 //! knows of every lock that an honest replica may hold. Everything unanswered is said again.
 
 mod certify;
+mod election;
 mod propose;
 mod recover;
 mod round;
@@ -56,6 +57,8 @@ use crate::replica::message::Message;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
+use election::Contest;
+
 /// The state of HotPOKT at one height.
 #[derive(Clone, Debug)]
 pub struct HotPokt {
@@ -67,6 +70,8 @@ pub struct HotPokt {
     /// NewRound signatures for this round and the next few.
     new_rounds: BTreeMap<Round, Tally>,
     round: RoundState,
+    /// Where leaders are elected.
+    contest: Option<Contest>,
     pace: Pacemaker,
 }
 
@@ -172,6 +177,7 @@ impl Protocol for HotPokt {
         core.unread = log;
         let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
         let mut protocol = Self {
+            contest: Contest::new(&core),
             core,
             high_qc: None,
             lock: None,
@@ -206,6 +212,7 @@ impl Protocol for HotPokt {
                 Ok(())
             }
             Message::Block(block) => self.on_block(now, from, *block, fx),
+            Message::Candidacy(candidacy) => self.on_candidacy(from, *candidacy, fx),
         }
     }
 
@@ -245,6 +252,9 @@ impl Protocol for HotPokt {
     }
 
     fn tick(&mut self, now: Timestamp, fx: &mut Fx) {
+        if now >= self.pace.settles && self.is_unsettled() {
+            self.settle(now, fx);
+        }
         if now >= self.pace.due && !self.pace.is_due {
             self.pace.is_due = true;
             self.try_propose(now, fx);
@@ -267,6 +277,9 @@ impl Protocol for HotPokt {
         let mut next = self.pace.resend;
         if self.gives_up() {
             next = next.min(self.pace.timeout);
+        }
+        if self.is_unsettled() {
+            next = next.min(self.pace.settles);
         }
         if !self.pace.is_due && self.is_leader() {
             next = next.min(self.pace.due);

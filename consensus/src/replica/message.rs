@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use pocket_types::block::Block;
+use pocket_types::candidacy::Candidacy;
 use pocket_types::codec::Wire;
 use pocket_types::id::BlockId;
 use pocket_types::number::Height;
@@ -25,6 +26,8 @@ pub enum Message {
     BlockRequest(BlockRequest),
     /// The answer.
     Block(Box<Block>),
+    /// A candidate for leading a round, where leaders are elected.
+    Candidacy(Box<Candidacy>),
 }
 
 impl Wire for Message {
