@@ -23,6 +23,7 @@ use pocket_consensus::{
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
 use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::codec::List;
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
@@ -165,6 +166,11 @@ impl Setup {
         if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
     }
 
+    /// Signs a claim to lead, whatever it says.
+    pub fn announce(&self, node: usize, claim: Claim) -> Candidacy {
+        if self.cheap { CheapKeys(node as u64).announce(claim) } else { claim.sign(&key(node)) }
+    }
+
     /// The set that decides a height.
     pub fn set_at(&self, height: u64) -> ValidatorSet {
         let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
@@ -206,6 +212,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
+    /// A host whose store failed stops, whichever machine noticed.
+    pub failed: Option<ReplicaError>,
 }
 
 pub enum BothInput {
@@ -236,6 +244,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         input: BothInput,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
         let (replica, sync) = match input {
             BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
             BothInput::Replica(input) => (Some(input), None),
@@ -257,7 +268,9 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let released = self.replica.release(now, receipt).map(wrap);
+        self.failed = released.as_ref().err().cloned();
+        released
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
@@ -503,7 +516,7 @@ impl<P: Protocol> Process for Node<P> {
         let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
-        Self { machine: Some(Both { replica, sync }), tip, adversary }
+        Self { machine: Some(Both { replica, sync, failed: None }), tip, adversary }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
