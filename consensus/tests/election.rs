@@ -210,10 +210,9 @@ fn a_leader_that_a_quorum_heard_needs_no_more() {
     assert_eq!(proposer(&sim, 5), *runners(&sim, 5).last().unwrap());
 }
 
-/// The best candidate is the only one who heard itself: the others' choice leads, though it knows
-/// of a better one itself.
+/// Only the best candidate knows of itself, so the choice of the others leads.
 #[test]
-fn a_leader_that_only_it_and_one_more_heard_of_does_not_hold_up_the_rest() {
+fn a_candidate_whom_nobody_heard_does_not_hold_up_the_rest() {
     let sim = unheard_by(&[1, 2, 3]);
     assert_eq!(round_of(&sim, 5), Round::ZERO);
     let runners = runners(&sim, 5);

@@ -208,7 +208,8 @@ impl HotPokt {
         };
         let shown = contest.collector.filter(|(round, _)| *round == self.round.number);
         let proposed = self.round.proposed.map(|vote| vote.signer);
-        proposed.or(shown.map(|(_, from)| from)).or_else(|| contest.candidates.leader())
+        let shown = shown.map(|(_, from)| from);
+        proposed.or(shown).or_else(|| contest.candidates.leader())
     }
 
     /// Remembers who showed a certificate of votes: a round's leader shows its own again and again.

@@ -266,6 +266,7 @@ impl Protocol for HotPokt {
         }
         if now >= self.pace.resend {
             self.pace.resend = now.after(self.core.config.resend);
+            self.run_again(fx);
             self.resend(fx);
         }
     }

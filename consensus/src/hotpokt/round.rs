@@ -118,7 +118,6 @@ impl HotPokt {
     /// Says again what was said last in this round: it may have been lost.
     pub(super) fn resend(&mut self, fx: &mut Fx) {
         self.core.fetch_again(fx);
-        self.run_again(fx);
         if let Some(&vote) = self.core.last_signed() {
             let ours = vote.data.round == self.round.number;
             match vote.data.phase {
