@@ -237,8 +237,10 @@ impl Lab {
 
 fn genesis(weights: &[u64], config: &Config) -> Tip {
     let tip = Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, weights)).unwrap();
-    let rule = config.election.map(|election| election.seed);
-    rule.map_or(tip.clone(), |rule| tip.with_seed(rule, Hash::ZERO, &[]).unwrap())
+    match config.election {
+        Some(election) => tip.with_seed(election.seed, Hash::ZERO, &[]).unwrap(),
+        None => tip,
+    }
 }
 
 /// The votes of a phase among outputs.
