@@ -90,6 +90,7 @@ extern crate alloc;
 
 pub mod candidates;
 mod common;
+pub mod election;
 pub mod hotpokt;
 pub mod light;
 pub mod protocol;
@@ -103,6 +104,7 @@ pub mod tip;
 
 pub use common::Core;
 pub use common::effects::Effects;
+pub use election::{ElectionConfig, SeedRule};
 pub use hotpokt::HotPokt;
 pub use light::LightClient;
 pub use protocol::Protocol;
