@@ -89,10 +89,12 @@
 extern crate alloc;
 
 pub mod candidates;
+pub mod chained;
 mod common;
 pub mod election;
 pub mod hotpokt;
 pub mod light;
+pub mod manual;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;
@@ -102,6 +104,7 @@ pub mod sync;
 pub mod tendermint;
 pub mod tip;
 
+pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon};
 pub use common::Core;
 pub use common::effects::Effects;
 pub use election::{ElectionConfig, SeedRule};

@@ -221,6 +221,16 @@ impl Tip {
         self.follow(trusted, header, certificate, next)
     }
 
+    /// The same tip, but the set that decided it decides on.
+    pub(crate) fn held(&self) -> Self {
+        let mut held = self.clone();
+        if let Some(decision) = &self.decision {
+            held.validators = Arc::clone(&decision.electorate);
+            held.next_validators = Arc::clone(&decision.electorate);
+        }
+        held
+    }
+
     /// This tip with another checked certificate for its block.
     pub(crate) fn with_certificate(&self, certificate: Certificate) -> Self {
         let mut tip = self.clone();

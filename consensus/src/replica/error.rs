@@ -175,6 +175,14 @@ pub enum Refusal {
         /// The phase that belongs there.
         expected: Phase,
     },
+    /// A signature whose data can't be of its phase.
+    #[error("a {phase:?} signature with a {field} that it can't have")]
+    Field {
+        /// The phase.
+        phase: Phase,
+        /// The field of the signed data.
+        field: &'static str,
+    },
     /// A NewRound that names a block.
     #[error("a NewRound signature names block {0}")]
     NewRoundBlock(BlockId),

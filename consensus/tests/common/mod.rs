@@ -151,8 +151,13 @@ impl Setup {
         Electorate::new(set).unwrap()
     }
 
+    /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        self.electorate(self.set_at(evidence.offence().height.0))
+        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let epoch = first.data.epoch.0;
+        let mut past = self.changes.values().take(epoch as usize);
+        let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
+        self.electorate(set_of(self.cheap, epoch, weights))
     }
 
     pub fn identity(&self, node: usize) -> Identity {
@@ -316,6 +321,8 @@ pub struct Disk {
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
     pub most_records: usize,
+    /// How often one proof decided several blocks.
+    pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
@@ -376,8 +383,9 @@ impl<P: Protocol> Node<P> {
             _ => context.setup().clone().tip(&blocks),
         };
         let disk = context.disk();
+        disk.runs += usize::from(blocks.len() > 1);
         disk.chain.extend(blocks);
-        disk.log.retain(|record| record.height() > height);
+        Record::prune(&mut disk.log, height);
         true
     }
 
@@ -549,9 +557,7 @@ impl<P: Protocol> Process for Node<P> {
             if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
-            if record.height().0 > disk.chain.len() as u64 {
-                disk.log.push(record.clone());
-            }
+            disk.log.push(record.clone());
         }
     }
 
@@ -684,10 +690,10 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
     let place = |vote: &Vote| position(&vote.data);
-    let mut blocks: BTreeMap<Position, BlockId> = BTreeMap::new();
+    let mut said: BTreeMap<Position, VoteData> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
-        if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
+        if *said.entry(place(vote)).or_insert(vote.data) != vote.data {
             return Err(format!("node {node} signed twice at {:?}", place(vote)));
         }
         if last.is_some_and(|last| last > place(vote)) {
