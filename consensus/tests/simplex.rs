@@ -9,6 +9,7 @@ use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{Record, Simplex};
 use pocket_sim::{Counters, Fate, Fault, Plan, PlanConfig, Window, explore};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -321,9 +322,12 @@ fn when_all_crash_after_a_finalization_the_same_block_is_decided() {
         let finalized: Vec<_> = (0..n)
             .flat_map(|node| sim.disk(node).log.clone())
             .filter_map(|record| match record {
-                Record::Vote(vote) if vote.data.phase == Phase::Commit => Some(vote.data.block),
+                Record::Vote(vote) if vote.data.phase == Phase::Commit => Some(vote.data),
                 _ => None,
             })
+            // The last signature stays in the log, whatever its height.
+            .filter(|data| data.height.0 == 5)
+            .map(|data| data.block)
             .collect();
         assert!(!finalized.is_empty());
         sim.run_until(Timestamp(10_000)).unwrap();
@@ -372,7 +376,10 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
             .observations()
             .iter()
             .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => Some(evidence.offence().phase),
+                Event::Evidence(evidence) => match evidence.offence().kind {
+                    OffenceKind::Equivocation(phase) => Some(phase),
+                    _ => None,
+                },
                 _ => None,
             })
             .collect();

@@ -413,8 +413,8 @@ impl Machine for Sync {
     }
 }
 
-/// What can be checked of a block without knowing its validators. Its proof is its own, or that of a
-/// descendant within the window.
+/// What can be checked of a block without knowing its validators. Its proof is its own or, where
+/// undecided blocks are built upon, that of a descendant within the window.
 fn check_block(block: &DecidedBlock, height: Height, window: u64) -> Result<(), SyncRefusal> {
     let header = &block.block.header;
     if header.height != height {
@@ -422,7 +422,9 @@ fn check_block(block: &DecidedBlock, height: Height, window: u64) -> Result<(), 
     }
     let later = |decided: &Header| decided.height > height && decided.height.0 - height.0 <= window;
     let decided = block.proof.header();
-    if decided != Some(header) && !decided.is_some_and(later) {
+    let first = block.proof.links.first();
+    let chained = first.is_some_and(|link| link.certificate.data.protocol.is_chained());
+    if decided != Some(header) && !(chained && decided.is_some_and(later)) {
         return Err(SyncRefusal::OtherBlock(height));
     }
     Ok(block.block.check_body()?)

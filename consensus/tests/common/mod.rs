@@ -23,7 +23,8 @@ use pocket_consensus::{
 };
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
-use pocket_types::block::Block;
+use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::codec::List;
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
@@ -131,7 +132,15 @@ impl Setup {
 
     pub fn genesis(&self) -> Tip {
         let electorate = self.electorate(set_of(self.cheap, 0, &self.weights));
-        Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate)
+        self.seeded(Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate), &[])
+    }
+
+    /// The tip as this network's elections need it.
+    fn seeded(&self, tip: Tip, chain: &[DecidedBlock]) -> Tip {
+        let Some(rule) = self.config.election.map(|election| election.seed) else { return tip };
+        let header = |height| chain[height as usize - 1].block.header.clone();
+        let headers: Vec<Header> = rule.reads(tip.height()).map(header).collect();
+        tip.with_seed(rule, Hash::ZERO, &headers).unwrap()
     }
 
     pub fn electorate(&self, set: ValidatorSet) -> Electorate {
@@ -163,6 +172,11 @@ impl Setup {
         if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
     }
 
+    /// Signs a claim to lead, whatever it says.
+    pub fn announce(&self, node: usize, claim: Claim) -> Candidacy {
+        if self.cheap { CheapKeys(node as u64).announce(claim) } else { claim.sign(&key(node)) }
+    }
+
     /// The set that decides a height.
     pub fn set_at(&self, height: u64) -> ValidatorSet {
         let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
@@ -181,7 +195,8 @@ impl Setup {
         let sets = [0, 1, 2].map(|ahead| self.set_at(height + ahead));
         let [decided_by, validators, next_validators] = sets;
         let decided_by = self.electorate(decided_by);
-        Tip::stored_of(&last.proof, decided_by, validators, next_validators).unwrap()
+        let tip = Tip::stored_of(&last.proof, decided_by, validators, next_validators).unwrap();
+        self.seeded(tip, chain)
     }
 }
 
@@ -596,6 +611,7 @@ impl<P: Protocol> Process for Node<P> {
             Net::Consensus(Message::Proposal(_)) => "proposal",
             Net::Consensus(Message::Vote(_)) => "vote",
             Net::Consensus(Message::Certificate(_)) => "certificate",
+            Net::Consensus(Message::Candidacy(_)) => "candidacy",
             Net::Consensus(_) => "body",
             Net::Sync(_) => "sync",
         }
