@@ -364,7 +364,10 @@ impl Lab {
     }
 
     fn run(&mut self, mut inputs: VecDeque<Input>) -> Result<(), LightClientError> {
+        let mut budget = 2_000;
         while let Some(input) = inputs.pop_front() {
+            budget -= 1;
+            assert!(budget > 0, "it never comes to rest: {:?}", self.asked);
             let mut step = self.client.handle(self.now, input)?;
             loop {
                 for output in step.outputs {
