@@ -2,7 +2,7 @@
 //! real keys; and a light client among nodes that serve them.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use pocket_consensus::light::serve::{self, RequestError};
@@ -318,7 +318,7 @@ pub struct Lab {
     /// Requests for blocks, then for ids.
     pub asked: (usize, usize),
     pub asked_blocks: Vec<(PublicKey, u64)>,
-    pub witnesses: BTreeSet<PublicKey>,
+    pub asked_ids: Vec<(PublicKey, u64)>,
     pub most_pivots: usize,
 }
 
@@ -333,7 +333,7 @@ impl Lab {
             events: vec![],
             asked: (0, 0),
             asked_blocks: vec![],
-            witnesses: BTreeSet::new(),
+            asked_ids: vec![],
             most_pivots: 0,
         }
     }
@@ -390,9 +390,9 @@ impl Lab {
                         self.asked.0 += 1;
                         self.asked_blocks.push((to, height.0));
                     }
-                    LightRequest::Id { .. } => {
+                    LightRequest::Id { height } => {
                         self.asked.1 += 1;
-                        self.witnesses.insert(to);
+                        self.asked_ids.push((to, height.0));
                     }
                 }
                 let answer = self.nodes.get_mut(&to)?(&request)?;
