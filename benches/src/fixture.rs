@@ -26,10 +26,16 @@ pub fn key(number: u64) -> SecretKey {
     SecretKey::from_seed(seed(number))
 }
 
+fn pair(number: u64, count: u64) -> (SecretKey, VrfSecret) {
+    (key(number), VrfSecret::from_seed(seed(number + count)))
+}
+
 /// The keys of this many validators of equal weight, in the order of the set.
 pub struct Validators {
     /// Keys that sign, with keys that prove randomness.
     pub keys: Vec<(SecretKey, VrfSecret)>,
+    /// What each pair follows from.
+    numbers: Vec<u64>,
     /// The set.
     pub electorate: Electorate,
 }
@@ -37,10 +43,9 @@ pub struct Validators {
 impl Validators {
     /// The validators of epoch 0.
     pub fn new(count: u64) -> Self {
-        let mut keys: Vec<_> = (0..count)
-            .map(|number| (key(number), VrfSecret::from_seed(seed(number + count))))
-            .collect();
-        keys.sort_unstable_by_key(|(key, _)| key.public_key());
+        let mut numbers: Vec<_> = (0..count).collect();
+        numbers.sort_by_cached_key(|&number| key(number).public_key());
+        let keys: Vec<_> = numbers.iter().map(|&number| pair(number, count)).collect();
         let members = keys.iter().map(|(key, vrf)| Validator {
             public_key: key.public_key(),
             vrf_key: vrf.public_key(),
@@ -48,7 +53,12 @@ impl Validators {
         });
         let set = ValidatorSet::new(Default::default(), members.collect());
         let electorate = Electorate::new(set.expect("few members")).expect("valid members");
-        Self { keys, electorate }
+        Self { keys, numbers, electorate }
+    }
+
+    /// A member's keys once more: they can't be cloned.
+    pub fn pair(&self, position: usize) -> (SecretKey, VrfSecret) {
+        pair(self.numbers[position], self.numbers.len() as u64)
     }
 
     /// A certificate of a bare quorum that decides this header.
@@ -62,6 +72,7 @@ impl Validators {
             round: Default::default(),
             phase: Phase::Commit,
             block: header.id(),
+            high: None,
         };
         let quorum = self.keys.len() * 2 / 3 + 1;
         let votes: Vec<_> =

@@ -22,10 +22,11 @@ pub use criterion::Throughput;
 struct Readme;
 
 /// Rounds in which the two sides of a comparison take turns: this many, or as many as fit into
-/// [`TURNS`], but no fewer than [`MIN_ROUNDS`].
+/// [`TURNS`], but no fewer than [`MIN_ROUNDS`], unless that takes more than [`PATIENCE`].
 const MAX_ROUNDS: usize = 401;
 const MIN_ROUNDS: usize = 31;
 const TURNS: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one side of a round lasts at least. Schedulers let a thread run for some milliseconds, so
 /// that on a busy machine most rounds are not interrupted, and the median is of those.
 const ROUND: Duration = Duration::from_micros(500);
@@ -93,6 +94,11 @@ impl Comparison {
         // As criterion has it: `cargo bench` says `--bench`, `cargo test` doesn't.
         let measure = given("--bench") && !given("--test") && !given("--list");
         Self { criterion, measure, group, rows: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Whether figures are wanted, and not just one quick round of everything.
+    pub const fn measures(&self) -> bool {
+        self.measure
     }
 
     /// Measures our way of doing some work beside a peer's way of doing the same.
@@ -187,8 +193,9 @@ fn by_turns(ours: &mut impl Work, theirs: &mut impl Work) -> (Duration, Duration
 /// The medians over as many rounds as there is time for.
 fn rounds(mut round: impl FnMut(usize) -> (Duration, Duration)) -> (Duration, Duration) {
     let start = Instant::now();
+    let limit = |number| if number < MIN_ROUNDS { PATIENCE } else { TURNS };
     let (ours, theirs): (Vec<_>, Vec<_>) = (0..MAX_ROUNDS)
-        .take_while(|&number| number < MIN_ROUNDS || start.elapsed() < TURNS)
+        .take_while(|&number| number == 0 || start.elapsed() < limit(number))
         .map(&mut round)
         .unzip();
     (median(ours), median(theirs))

@@ -18,7 +18,7 @@
 //! [`Output::Send`] and [`Output::Broadcast`] say and hand in what arrives; nothing else changes.
 //!
 //! ```
-//! use pocket_consensus::{Config, Identity, Input, Output, Replica, Tip};
+//! use pocket_consensus::{Config, HotPokt, Identity, Input, Output, Replica, Tip};
 //! use pocket_types::block::Block;
 //! use pocket_types::codec::List;
 //! use pocket_types::hash::Hash;
@@ -30,16 +30,17 @@
 //! use pocket_types::vrf::VrfSecret;
 //!
 //! let identity =
-//!     Identity { key: SecretKey::from_seed([1; 32]), vrf: VrfSecret::from_seed([2; 32]) };
+//!     Identity::new(SecretKey::from_seed([1; 32]), VrfSecret::from_seed([2; 32]));
 //! let alone = Validator {
-//!     public_key: identity.key.public_key(),
-//!     vrf_key: identity.vrf.public_key(),
+//!     public_key: identity.public_key(),
+//!     vrf_key: identity.vrf_key(),
 //!     weight: Weight(1),
 //! };
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;
 //! let mut log = Vec::new(); // your write-ahead log
-//! let mut replica = Replica::recover(Config::default(), Some(identity), tip, log.clone())?;
+//! let mut replica =
+//!     Replica::<HotPokt>::recover(Config::default(), Some(identity), tip, log.clone())?;
 //!
 //! let now = Timestamp(5_000);
 //! let mut inputs = vec![Input::Tick];
@@ -87,26 +88,33 @@
 
 extern crate alloc;
 
-mod bodies;
-mod certificates;
-mod header;
+pub mod candidates;
+mod common;
 pub mod hotpokt;
 pub mod light;
-mod pacemaker;
+pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
+pub mod simplex;
 pub mod sync;
-mod tally;
+pub mod tendermint;
 pub mod tip;
 
+pub use common::Core;
+pub use common::effects::Effects;
+pub use hotpokt::HotPokt;
 pub use light::LightClient;
+pub use protocol::Protocol;
 pub use replica::Replica;
-pub use replica::config::{Config, Identity};
+pub use replica::config::Config;
 pub use replica::error::{RecoverError, Refusal, ReplicaError};
 pub use replica::input::{Input, Verdict};
 pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
+pub use signer::Identity;
+pub use simplex::Simplex;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;

@@ -4,6 +4,7 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round};
 use pocket_types::validator::Electorate;
 
@@ -14,14 +15,25 @@ pub enum LeaderSchedule {
     /// In turn, as often as their weight says.
     #[default]
     WeightedRoundRobin,
+    /// In turn, whatever their weight.
+    RoundRobin,
+    /// Always this one; the member of greatest weight where it is no member. It can stop the chain:
+    /// for experiments.
+    Fixed(PublicKey),
 }
 
 impl LeaderSchedule {
-    /// The leaders of an electorate's heights.
-    pub fn leaders(self, electorate: &Electorate) -> Leaders {
-        match self {
-            Self::WeightedRoundRobin => Leaders { cycle: cycle(electorate) },
-        }
+    /// The leaders of an electorate's heights, each for `turns` rounds in a row.
+    pub fn leaders(self, electorate: &Electorate, turns: u64) -> Leaders {
+        let cycle = match self {
+            Self::WeightedRoundRobin => cycle(electorate),
+            Self::RoundRobin => (0..electorate.len()).collect(),
+            Self::Fixed(key) => Vec::from([electorate.position(&key).unwrap_or_else(|| {
+                let weight = |&position: &usize| electorate.member(position).map(|m| m.weight);
+                (0..electorate.len()).max_by_key(weight).unwrap_or_default()
+            })]),
+        };
+        Leaders { cycle, turns: turns.max(1) }
     }
 }
 
@@ -30,15 +42,16 @@ impl LeaderSchedule {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leaders {
     cycle: Vec<usize>,
+    turns: u64,
 }
 
 impl Leaders {
-    /// Position in the electorate of a round's leader. The round after a round is led by the next in
-    /// the cycle, and so is the height after a height: who takes over from a dead leader leads the
-    /// next height too.
+    /// Position in the electorate of a round's leader. The round after a leader's last is led by the
+    /// next in the cycle, and so is the height after a height: who takes over from a dead leader leads
+    /// the next height too.
     pub fn leader(&self, height: Height, round: Round) -> usize {
         let length = self.cycle.len() as u64;
-        let turn = (height.0 % length + round.0 % length) % length;
+        let turn = (height.0 % length + round.0 / self.turns % length) % length;
         self.cycle[usize::try_from(turn).expect("a turn is below the length of a list")]
     }
 
@@ -128,7 +141,7 @@ mod tests {
 
     fn leaders(weights: &[u64]) -> (Electorate, Leaders) {
         let electorate = electorate(weights);
-        let leaders = LeaderSchedule::default().leaders(&electorate);
+        let leaders = LeaderSchedule::default().leaders(&electorate, 1);
         (electorate, leaders)
     }
 
@@ -149,6 +162,22 @@ mod tests {
         assert_eq!(cycle.len(), 6);
         assert_eq!(cycle.iter().filter(|&&i| i == heavy).count(), 3);
         assert!(cycle.windows(2).all(|pair| pair[0] != heavy || pair[1] != heavy), "{cycle:?}");
+    }
+
+    #[test]
+    fn a_leader_may_lead_several_rounds_in_a_row_or_all_of_them() {
+        let electorate = electorate(&[7, 1, 1]);
+        let leads = |leaders: &Leaders| {
+            (0..7).map(|r| leaders.leader(Height(0), Round(r))).collect::<Vec<_>>()
+        };
+        let twice = LeaderSchedule::RoundRobin.leaders(&electorate, 2);
+        assert_eq!(leads(&twice), [0, 0, 1, 1, 2, 2, 0]);
+        let key = electorate.member(2).unwrap().public_key;
+        assert_eq!(leads(&LeaderSchedule::Fixed(key).leaders(&electorate, 1)), [2; 7]);
+        let stranger = SecretKey::from_seed([99; 32]).public_key();
+        let heavy = (0..3).find(|&i| electorate.member(i).unwrap().weight.0 == 7).unwrap();
+        let fixed = LeaderSchedule::Fixed(stranger).leaders(&electorate, 1);
+        assert_eq!(leads(&fixed), [heavy; 7]);
     }
 
     #[test]

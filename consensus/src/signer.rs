@@ -1,18 +1,76 @@
 //! The one place that signs: it only moves forward.
 
+use alloc::sync::Arc;
+
+use pocket_types::block::beacon;
+use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
+use pocket_types::scheme::{Keys, VoteSignature};
 use pocket_types::vote::{Phase, Vote, VoteData};
+use pocket_types::vrf::{VrfProof, VrfPublicKey, VrfSecret};
 
-/// A place in the protocol; signatures come in increasing order of it.
-pub type Position = (Height, Round, Phase);
+/// A place in the protocol; signatures come in increasing order of it. Where rounds count on through
+/// all heights of a validator set, the set's epoch stands in the place of the height.
+pub type Position = (u64, Round, Phase);
+
+/// Who a replica is. Must not be in use anywhere else.
+#[derive(Clone, Debug)]
+pub struct Identity(Arc<dyn Keys>);
+
+impl Identity {
+    /// An identity whose keys are in this process' memory.
+    pub fn new(key: SecretKey, vrf: VrfSecret) -> Self {
+        Self(Arc::new(Held { key, vrf }))
+    }
+
+    /// An identity whose keys are elsewhere.
+    pub fn with_keys(keys: impl Keys + 'static) -> Self {
+        Self(Arc::new(keys))
+    }
+
+    /// Who signs.
+    pub fn public_key(&self) -> PublicKey {
+        self.0.public_key()
+    }
+
+    /// The key of the randomness of its blocks.
+    pub fn vrf_key(&self) -> VrfPublicKey {
+        self.0.vrf_key()
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    key: SecretKey,
+    vrf: VrfSecret,
+}
+
+impl Keys for Held {
+    fn public_key(&self) -> PublicKey {
+        self.key.public_key()
+    }
+
+    fn vrf_key(&self) -> VrfPublicKey {
+        self.vrf.public_key()
+    }
+
+    fn sign(&self, data: &VoteData) -> VoteSignature {
+        self.key.sign(&data.digest()).into()
+    }
+
+    fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
+        beacon::extend(previous, height, &self.vrf)
+    }
+}
 
 /// Signs votes, proposals and NewRounds, each position at most once and never backward, whatever the
 /// protocol around it asks for. What it signed last comes from the log after a restart, so a record
 /// of every signature must be durable before it leaves.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Signer {
-    key: SecretKey,
+    identity: Identity,
+    public_key: PublicKey,
     last: Option<Vote>,
 }
 
@@ -27,13 +85,17 @@ pub enum Signed {
 
 impl Signer {
     /// A signer that has signed nothing.
-    pub const fn new(key: SecretKey) -> Self {
-        Self { key, last: None }
+    pub fn new(identity: Identity) -> Self {
+        Self { public_key: identity.public_key(), identity, last: None }
     }
 
     /// Our identity.
-    pub fn public_key(&self) -> PublicKey {
-        self.key.public_key()
+    pub const fn public_key(&self) -> PublicKey {
+        self.public_key
+    }
+
+    pub(crate) fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
+        self.identity.0.beacon(previous, height)
     }
 
     /// What was signed last.
@@ -43,6 +105,9 @@ impl Signer {
 
     /// Whether [`Signer::sign`] would sign this.
     pub fn may_sign(&self, data: &VoteData) -> bool {
+        if cfg!(pocket_trap = "votes_twice") {
+            return self.last.is_none_or(|last| position(&last.data) <= position(data));
+        }
         self.last.is_none_or(|last| position(&last.data) < position(data) || last.data == *data)
     }
 
@@ -54,7 +119,8 @@ impl Signer {
         if let Some(last) = self.last.filter(|last| last.data == data) {
             return Some(Signed::Again(last));
         }
-        let vote = Vote::sign(data, &self.key);
+        let signature = self.identity.0.sign(&data);
+        let vote = Vote { data, signer: self.public_key, signature };
         self.last = Some(vote);
         Some(Signed::New(vote))
     }
@@ -71,26 +137,35 @@ impl Signer {
 
 /// Where a vote stands.
 pub const fn position(data: &VoteData) -> Position {
-    (data.height, data.round, data.phase)
+    let first = if data.protocol.is_chained() { data.epoch.0 } else { data.height.0 };
+    (first, data.round, data.phase)
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::vec::Vec;
 
-    use pocket_types::hash::Hash;
     use pocket_types::id::{BlockId, ChainId};
     use pocket_types::number::Epoch;
     use pocket_types::vote::Protocol;
 
     use super::*;
 
+    fn fresh() -> Signer {
+        let key = SecretKey::from_seed([1; 32]);
+        Signer::new(Identity::new(key, VrfSecret::from_seed([2; 32])))
+    }
+
     const PHASES: [Phase; 5] =
         [Phase::NewRound, Phase::Propose, Phase::Prepare, Phase::PreCommit, Phase::Commit];
 
     fn data(height: u64, round: u64, phase: Phase, block: u8) -> VoteData {
+        of(Protocol::HotPokt, height, round, phase, block)
+    }
+
+    fn of(protocol: Protocol, height: u64, round: u64, phase: Phase, block: u8) -> VoteData {
         VoteData {
-            protocol: Protocol::HotPokt,
+            protocol,
             chain: ChainId::default(),
             epoch: Epoch(0),
             validators: Hash::ZERO,
@@ -98,6 +173,7 @@ mod tests {
             round: Round(round),
             phase,
             block: BlockId(Hash([block; 32])),
+            high: None,
         }
     }
 
@@ -108,7 +184,7 @@ mod tests {
             .collect();
         for (i, first) in places.iter().enumerate() {
             for (j, second) in places.iter().enumerate() {
-                let mut signer = Signer::new(SecretKey::from_seed([1; 32]));
+                let mut signer = fresh();
                 assert!(matches!(signer.sign(*first), Some(Signed::New(_))));
                 assert_eq!(signer.sign(*second).is_some(), j >= i, "{first:?} then {second:?}");
             }
@@ -116,12 +192,22 @@ mod tests {
     }
 
     #[test]
+    fn a_later_height_does_not_excuse_an_earlier_round_where_rounds_count_on() {
+        let mut signer = fresh();
+        let vote = |height, round| of(Protocol::Jolteon, height, round, Phase::Prepare, 1);
+        assert!(signer.sign(vote(5, 9)).is_some());
+        assert_eq!(signer.sign(vote(6, 8)), None);
+        assert_eq!(signer.sign(vote(6, 9)), None);
+        assert!(signer.sign(vote(4, 10)).is_some());
+    }
+
+    #[test]
     fn a_place_is_signed_for_one_block() {
-        let mut signer = Signer::new(SecretKey::from_seed([1; 32]));
+        let mut signer = fresh();
         let Some(Signed::New(vote)) = signer.sign(data(1, 0, Phase::Prepare, 1)) else { panic!() };
         assert_eq!(signer.sign(data(1, 0, Phase::Prepare, 1)), Some(Signed::Again(vote)));
         assert_eq!(signer.sign(data(1, 0, Phase::Prepare, 2)), None);
-        let mut recovered = Signer::new(SecretKey::from_seed([1; 32]));
+        let mut recovered = fresh();
         assert!(recovered.recall(vote));
         assert_eq!(recovered.sign(data(1, 0, Phase::Prepare, 2)), None);
     }

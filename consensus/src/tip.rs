@@ -20,7 +20,7 @@ use thiserror::Error;
 pub struct Tip {
     trusted: TrustedTip,
     randomness: Hash,
-    decision: Option<Decision>,
+    decision: Option<Arc<Decision>>,
     validators: Arc<Electorate>,
     next_validators: Arc<Electorate>,
 }
@@ -73,7 +73,19 @@ impl Tip {
         randomness: Hash,
         validators: ValidatorSet,
     ) -> Result<Self, TipError> {
-        let validators = Arc::new(Electorate::new(validators)?);
+        let electorate = Electorate::new(validators)?;
+        Ok(Self::genesis_of(chain, time, randomness, electorate))
+    }
+
+    /// As [`Tip::genesis`], for an electorate that the caller has made
+    /// ([`Electorate::with_verifier`]); all later sets follow it in kind.
+    pub fn genesis_of(
+        chain: ChainId,
+        time: Timestamp,
+        randomness: Hash,
+        validators: Electorate,
+    ) -> Self {
+        let validators = Arc::new(validators);
         let trusted = TrustedTip {
             chain,
             height: Height::GENESIS,
@@ -82,7 +94,7 @@ impl Tip {
             next_validators: validators.hash(),
         };
         let next_validators = Arc::clone(&validators);
-        Ok(Self { trusted, randomness, decision: None, validators, next_validators })
+        Self { trusted, randomness, decision: None, validators, next_validators }
     }
 
     /// The tip that a host finds in its own store: the proof of the last block, and the sets of its
@@ -97,7 +109,22 @@ impl Tip {
         validators: ValidatorSet,
         next_validators: ValidatorSet,
     ) -> Result<Self, TipError> {
-        let electorate = Arc::new(Electorate::new(decided_by)?);
+        Self::stored_of(proof, Electorate::new(decided_by)?, validators, next_validators)
+    }
+
+    /// As [`Tip::stored`], for an electorate that the caller has made
+    /// ([`Electorate::with_verifier`]); the other sets follow it in kind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tip::stored`].
+    pub fn stored_of(
+        proof: &FinalityProof,
+        decided_by: Electorate,
+        validators: ValidatorSet,
+        next_validators: ValidatorSet,
+    ) -> Result<Self, TipError> {
+        let electorate = Arc::new(decided_by);
         let header = proof.verify(&electorate)?;
         let validators = share(validators, &electorate)?;
         if validators.hash() != header.next_validators {
@@ -110,7 +137,7 @@ impl Tip {
         Ok(Self {
             trusted: TrustedTip::of(header),
             randomness: header.randomness,
-            decision: Some(Decision { certificate: certificate(proof)?, electorate }),
+            decision: Some(Arc::new(Decision { certificate: certificate(proof)?, electorate })),
             validators,
             next_validators,
         })
@@ -133,15 +160,25 @@ impl Tip {
         Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
     }
 
-    /// [`Tip::after`] for a block and a certificate that have been checked already.
+    /// [`Tip::after`] for a block and its certificate that have been checked already.
     pub(crate) fn after_checked(
         &self,
         header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
-        let trusted = TrustedTip::of(header);
+        let trusted = TrustedTip::of_block(certificate.data.block, header);
         self.follow(trusted, header.randomness, certificate, next)
+    }
+
+    /// This tip with another checked certificate for its block.
+    pub(crate) fn with_certificate(&self, certificate: Certificate) -> Self {
+        let mut tip = self.clone();
+        if let Some(decision) = &self.decision {
+            let electorate = Arc::clone(&decision.electorate);
+            tip.decision = Some(Arc::new(Decision { certificate, electorate }));
+        }
+        tip
     }
 
     /// Whether somebody votes at this height or the next, or did for the tip.
@@ -161,7 +198,7 @@ impl Tip {
         if set.epoch != previous.next() {
             return Err(TipError::Epoch { got: set.epoch, previous });
         }
-        Ok(Arc::new(Electorate::new(set)?))
+        Ok(Arc::new(self.next_validators.succeed(set)?))
     }
 
     fn follow(
@@ -174,7 +211,10 @@ impl Tip {
         Self {
             trusted,
             randomness,
-            decision: Some(Decision { certificate, electorate: Arc::clone(&self.validators) }),
+            decision: Some(Arc::new(Decision {
+                certificate,
+                electorate: Arc::clone(&self.validators),
+            })),
             validators: Arc::clone(&self.next_validators),
             next_validators: next,
         }
@@ -215,8 +255,8 @@ impl Tip {
         self.trusted
     }
 
-    pub(crate) const fn decision(&self) -> Option<&Decision> {
-        self.decision.as_ref()
+    pub(crate) fn decision(&self) -> Option<&Decision> {
+        self.decision.as_deref()
     }
 
     /// Who decides the next block.
@@ -237,5 +277,5 @@ fn certificate(proof: &FinalityProof) -> Result<Certificate, FinalityError> {
 
 /// Sets rarely change, and checking one costs a decompression per member.
 fn share(set: ValidatorSet, like: &Arc<Electorate>) -> Result<Arc<Electorate>, ValidatorSetError> {
-    if set == *like.set() { Ok(Arc::clone(like)) } else { Ok(Arc::new(Electorate::new(set)?)) }
+    if set == *like.set() { Ok(Arc::clone(like)) } else { Ok(Arc::new(like.succeed(set)?)) }
 }

@@ -12,7 +12,7 @@ use pocket_consensus::sync::serve::{self, RequestError};
 use pocket_consensus::sync::{
     Config, DecidedBlock, Input, Output, Range, RangeRequest, Sync, SyncMessage, SyncRefusal,
 };
-use pocket_consensus::{Replica, Tip, replica};
+use pocket_consensus::{HotPokt, Replica, Tip, replica};
 use pocket_sim::Plan;
 use pocket_types::block::{Block, Header};
 use pocket_types::codec::{Bytes, List, Wire, decode, encode, encoded_len};
@@ -343,5 +343,5 @@ fn whatever_is_decided_fits_a_message() {
     // A replica that would decide such a block doesn't start.
     let config =
         replica::config::Config { max_block_bytes: MAX_BLOCK_BYTES + 1, ..common::config() };
-    assert!(Replica::recover(config, None, setup.genesis(), []).is_err());
+    assert!(Replica::<HotPokt>::recover(config, None, setup.genesis(), []).is_err());
 }

@@ -7,7 +7,9 @@ use common::lab::{Lab, certificates, prepared, proposals, refusals, votes};
 use common::{config, finish, key, node_of, public, set, vrf};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::{BlockRequest, Message, NewRound, Proposal};
-use pocket_consensus::{Input, Output, Record, Refusal, Replica, ReplicaError, Tip, Verdict};
+use pocket_consensus::{
+    HotPokt, Identity, Input, Output, Record, Refusal, Replica, ReplicaError, Tip, Verdict,
+};
 use pocket_types::block::{Block, beacon};
 use pocket_types::codec::{self, Bytes, Wire};
 use pocket_types::evidence::Evidence;
@@ -16,6 +18,7 @@ use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::Signature;
 use pocket_types::machine::Machine;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
+use pocket_types::scheme::VoteSignature;
 use pocket_types::validator::{Electorate, ValidatorSetError};
 use pocket_types::vote::{Certificate, CertificateError, Phase, Vote, VoteData};
 
@@ -33,7 +36,7 @@ fn proposing(weights: &[u64]) -> (Lab, BlockId) {
         }
     }
     let request = build.expect("a quorum entered, so a block is built");
-    let block = Box::new(finish(&request, Hash::ZERO));
+    let block = Box::new(finish(&request));
     let id = block.id();
     assert_eq!(proposals(&lab.feed(Input::Built { block, change: None })).len(), 1);
     (lab, id)
@@ -108,7 +111,7 @@ fn trap_4_a_round_is_adopted_only_after_signatures_are_checked() {
     // NewRounds that somebody else signed.
     for &node in &others {
         let Message::NewRound(mut message) = lab.new_round(node, 1, None) else { panic!() };
-        message.vote.signature = Signature([1; 64]);
+        message.vote.signature = Signature([1; 64]).into();
         lab.hear(node, Message::NewRound(message));
     }
     assert_eq!(lab.replica.round(), Round(0));
@@ -116,7 +119,7 @@ fn trap_4_a_round_is_adopted_only_after_signatures_are_checked() {
     let block = lab.block(lab.leads(2), 0);
     let (leader, honest) = lab.proposal(2, &block, None);
     let mut unsigned = honest.clone();
-    unsigned.vote.signature = Signature([0; 64]);
+    unsigned.vote.signature = Signature([0; 64]).into();
     let outputs = lab.hear(leader, Message::Proposal(Box::new(unsigned)));
     let expected = Refusal::Signature { signer: public(leader), phase: Phase::Propose };
     assert_eq!(refusals(&outputs), [(leader, expected)]);
@@ -182,7 +185,7 @@ fn a_forged_certificate_leads_nobody_into_a_round() {
         let outputs = lab.hear(node, Message::NewRound(Box::new(message)));
         assert!(is_named(&outputs, node), "{phase:?}: {outputs:?}");
         assert_eq!((lab.replica.round(), lab.replica.height()), (Round(0), Height(1)));
-        assert_eq!((lab.locked(), lab.replica.high_qc()), (None, None));
+        assert_eq!((lab.locked(), lab.replica.protocol().high_qc()), (None, None));
     }
     assert_eq!(prepared(&lab.propose(2, &block, None)), [block.id()], "the honest one still does");
 }
@@ -216,7 +219,7 @@ fn new_rounds_carry_the_highest_prepare_certificate_to_the_next_leader() {
     let mut lab = Lab::leader(1);
     assert_ne!(lab.me, from);
     let fresh = lab.others().into_iter().find(|&node| node != from).unwrap();
-    assert_eq!(lab.replica.high_qc(), None);
+    assert_eq!(lab.replica.protocol().high_qc(), None);
     lab.propose(0, &block, None);
     lab.hear_certificate(&lab.tc(1));
     let mut outputs = lab.hear(from, Message::NewRound(Box::new(gives_up[0].clone())));
@@ -266,7 +269,7 @@ fn a_certificate_of_another_height_is_refused_wherever_it_stands() {
         assert!(refusals(&outputs).is_empty(), "and no offence: {outputs:?}");
         lab.hear_certificate(&foreign(&lab, 2));
         assert_eq!((lab.replica.round(), lab.replica.height()), (Round(0), Height(1)));
-        assert_eq!((lab.locked(), lab.replica.high_qc()), (None, None));
+        assert_eq!((lab.locked(), lab.replica.protocol().high_qc()), (None, None));
     }
 }
 
@@ -496,7 +499,7 @@ fn a_leader_s_own_vote_counts_only_when_it_is_stored() {
     // Alone, so that every certificate needs nothing but its own vote.
     let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[1])).unwrap();
     let identity = Some(common::identity(0));
-    let mut replica = Replica::recover(config(), identity, tip, []).unwrap();
+    let mut replica = Replica::<HotPokt>::recover(config(), identity, tip, []).unwrap();
     let now = Timestamp(1_000);
     let mut step = replica.handle(now, Input::Tick).unwrap();
     let mut steps = 0;
@@ -505,7 +508,7 @@ fn a_leader_s_own_vote_counts_only_when_it_is_stored() {
         let mut built = None;
         for output in &step.outputs {
             match output {
-                Output::Build(request) => built = Some(Box::new(finish(request, Hash::ZERO))),
+                Output::Build(request) => built = Some(Box::new(finish(request))),
                 Output::Decided { .. } => decided = true,
                 _ => {}
             }
@@ -700,7 +703,8 @@ fn a_malleated_signature_is_none() {
     let node = lab.others()[0];
     let mut vote = lab.vote(node, 0, Phase::Prepare, block);
     let mut carry = 0;
-    for (byte, order) in vote.signature.0[32..].iter_mut().zip(L) {
+    let VoteSignature::Ed25519(signature) = &mut vote.signature else { panic!() };
+    for (byte, order) in signature.0[32..].iter_mut().zip(L) {
         let sum = u16::from(*byte) + u16::from(order) + carry;
         (*byte, carry) = (sum as u8, sum >> 8);
     }
@@ -722,7 +726,7 @@ fn bad_signatures_in_a_batch_are_charged_to_their_signers_and_the_rest_counts() 
         lab.hear(node, Message::Vote(vote));
     }
     let mut bad = lab.vote(others[3], 0, Phase::Prepare, block);
-    bad.signature = Signature([5; 64]);
+    bad.signature = Signature([5; 64]).into();
     let outputs = lab.hear(others[3], Message::Vote(bad));
     let expected = Refusal::Signature { signer: public(others[3]), phase: Phase::Prepare };
     assert_eq!(refusals(&outputs), [(others[3], expected)]);
@@ -1020,8 +1024,8 @@ fn the_parent_s_certificate_is_checked_in_full() {
     let wrong = [
         (second(forged), "signatures"),
         (second(few), "quorum"),
-        (second(lab.qc(0, Phase::PreCommit, first.id())), "decided the parent"),
-        (second(lab.qc(0, Phase::Commit, BlockId(Hash([4; 32])))), "decided the parent"),
+        (second(lab.qc(0, Phase::PreCommit, first.id())), "certificate of the parent"),
+        (second(lab.qc(0, Phase::Commit, BlockId(Hash([4; 32])))), "certificate of the parent"),
     ];
     let right = second(lab.qc(5, Phase::Commit, first.id()));
     for (message, expected) in wrong {
@@ -1128,7 +1132,8 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
     lab.propose(0, &a, None);
     let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4])).unwrap();
     let recover = |node, log: Vec<Record>| {
-        Replica::recover(config(), Some(common::identity(node)), tip.clone(), log).map(|_| ())
+        Replica::<HotPokt>::recover(config(), Some(common::identity(node)), tip.clone(), log)
+            .map(|_| ())
     };
     assert!(recover(lab.me, lab.log.clone()).is_ok());
     let foreign = recover(lab.others()[0], lab.log.clone()).unwrap_err();
@@ -1142,9 +1147,8 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
 #[test]
 fn a_validator_with_another_vrf_key_than_its_registered_one_doesn_t_start() {
     let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4])).unwrap();
-    let [ours, theirs] = [0, 1].map(common::identity);
-    let (expected, got) = (ours.vrf.public_key(), theirs.vrf.public_key());
-    let mixed = pocket_consensus::Identity { vrf: theirs.vrf, ..ours };
-    let refused = Replica::recover(config(), Some(mixed), tip, []).unwrap_err();
+    let [expected, got] = [0, 1].map(|node| vrf(node).public_key());
+    let mixed = Identity::new(key(0), vrf(1));
+    let refused = Replica::<HotPokt>::recover(config(), Some(mixed), tip, []).unwrap_err();
     assert_eq!(refused, pocket_consensus::RecoverError::VrfKey { got, expected });
 }

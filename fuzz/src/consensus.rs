@@ -96,7 +96,7 @@ fn recover(
         .map(|seed| SecretKey::from_seed([seed; 32]))
         .min_by_key(SecretKey::public_key)
         .expect("four keys");
-    Replica::recover(config, Some(Identity { key, vrf: vrf() }), tip, log)
+    Replica::recover(config, Some(Identity::new(key, vrf())), tip, log)
 }
 
 struct Node {
@@ -238,6 +238,7 @@ impl Node {
             round: Round(round.saturating_sub(u64::from(place >> 7))),
             phase: PHASES[usize::from(place & 7) % PHASES.len()],
             block,
+            high: None,
         })
     }
 

@@ -170,6 +170,7 @@ fn decided(block: Block) -> Decided {
         round: Round(0),
         phase: Phase::Commit,
         block: block.id(),
+        high: None,
     };
     let vote = Vote::sign(data, &SecretKey::from_seed([1; 32]));
     let certificate = Certificate::from_votes(data, [&vote], &electorate).expect("all of one");

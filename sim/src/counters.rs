@@ -1,7 +1,9 @@
 //! What happened, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+
+use crate::plan::{Fault, Plan};
 
 /// How much happened, and how often each kind of fault took effect. A campaign in which a fault
 /// stayed at zero did not test it.
@@ -44,11 +46,30 @@ pub struct Counters {
     pub failed_stores: u64,
     /// Ticks and messages that a node handled by a clock that was off.
     pub skewed: u64,
+    /// Messages that took longer than on a perfect link.
+    pub slowed: u64,
+    /// Messages sent on a link with laws of its own.
+    pub linked: u64,
+    /// Messages that a partition at their stage stopped.
+    pub stage_partitioned: u64,
+    /// Messages lost at their stage.
+    pub stage_lost: u64,
+    /// Messages that took longer because of their stage.
+    pub stage_delayed: u64,
+    /// Crashes right after an effect.
+    pub effect_crashes: u64,
+    /// Stores that took time.
+    pub slow_stores: u64,
+    /// What adversaries did, by the [name](crate::Context::took_effect) that they gave it.
+    pub adversaries: BTreeMap<&'static str, u64>,
+    /// Kinds of fault in the plans.
+    planned: BTreeSet<&'static str>,
 }
 
 impl Counters {
-    pub(crate) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize, plan: &Plan) -> Self {
         Self {
+            planned: plan.faults.iter().map(Fault::kind).collect(),
             sent: vec![0; nodes],
             bytes: vec![0; nodes],
             effects: vec![0; nodes],
@@ -64,14 +85,19 @@ impl Counters {
         for (kind, count) in &other.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }
+        for (name, count) in &other.adversaries {
+            *self.adversaries.entry(name).or_default() += count;
+        }
+        self.planned.extend(&other.planned);
         for ((_, mine), (_, theirs)) in self.singles_mut().into_iter().zip(other.singles()) {
             *mine += theirs;
         }
     }
 
-    /// How often each kind of fault took effect, by name.
-    pub fn faults(&self) -> [(&'static str, u64); 8] {
-        [
+    /// How often each kind of fault took effect, by name: what a rough life has, further kinds if
+    /// they were planned, and what adversaries did.
+    pub fn faults(&self) -> Vec<(&'static str, u64)> {
+        let always = [
             ("loss", self.lost),
             ("duplication", self.duplicated),
             ("partition", self.partitioned),
@@ -80,7 +106,19 @@ impl Counters {
             ("restart", self.restarts),
             ("failed store", self.failed_stores),
             ("clock skew", self.skewed),
-        ]
+        ];
+        let planned = [
+            ("delay", self.slowed),
+            ("link", self.linked),
+            ("crash at an effect", self.effect_crashes),
+            ("slow store", self.slow_stores),
+            ("partition at a stage", self.stage_partitioned),
+            ("loss at a stage", self.stage_lost),
+            ("delay at a stage", self.stage_delayed),
+        ];
+        let planned = planned.into_iter().filter(|(kind, _)| self.planned.contains(kind));
+        let adversaries = self.adversaries.iter().map(|(name, count)| (*name, *count));
+        always.into_iter().chain(planned).chain(adversaries).collect()
     }
 
     fn singles(&self) -> Vec<(&'static str, u64)> {
@@ -89,7 +127,7 @@ impl Counters {
         singles.into_iter().map(|(name, count)| (name, *count)).collect()
     }
 
-    fn singles_mut(&mut self) -> [(&'static str, &mut u64); 14] {
+    fn singles_mut(&mut self) -> [(&'static str, &mut u64); 21] {
         [
             ("delivered", &mut self.delivered),
             ("lost", &mut self.lost),
@@ -105,6 +143,13 @@ impl Counters {
             ("restarts", &mut self.restarts),
             ("failed stores", &mut self.failed_stores),
             ("skewed", &mut self.skewed),
+            ("slowed", &mut self.slowed),
+            ("on links of their own", &mut self.linked),
+            ("partitioned at a stage", &mut self.stage_partitioned),
+            ("lost at a stage", &mut self.stage_lost),
+            ("delayed at a stage", &mut self.stage_delayed),
+            ("crashes at an effect", &mut self.effect_crashes),
+            ("slow stores", &mut self.slow_stores),
         ]
     }
 }
@@ -125,6 +170,8 @@ impl fmt::Display for Counters {
             self.bytes.iter().sum::<u64>(),
             self.effects.iter().sum::<u64>()
         )?;
-        self.singles().iter().try_for_each(|(name, count)| write!(f, ", {name} {count}"))
+        let adversaries = self.adversaries.iter().map(|(name, count)| (*name, *count));
+        let mut singles = self.singles().into_iter().chain(adversaries);
+        singles.try_for_each(|(name, count)| write!(f, ", {name} {count}"))
     }
 }

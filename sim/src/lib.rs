@@ -79,10 +79,18 @@
 //!
 //! # Plans
 //!
-//! A [`Plan`] is a seed and a list of [`Fault`]s; `Display` prints it. [`Plan::random`] expands a
-//! seed, [`explore`] runs many, shrinks the first that fails and prints it with its seed: a range of that
-//! one seed runs it again, and [`Plan::random`] of it makes the fixture of a regression test. A test that panics while a [`Simulation`] is alive prints its plan too. [`Counters`] say
-//! how often each kind of fault took effect: a campaign in which one never did has not tested it.
+//! A [`Plan`] is a seed and a list of [`Fault`]s; `Display` prints it. Faults strike at times, at
+//! effects of a node, or at a [`Stage`] of the protocol, which [`Process::stage`] knows.
+//! [`Plan::random`] expands a seed, [`explore`] runs many, shrinks the first that fails and prints it
+//! with its seed: a range of that one seed runs it again, and [`Plan::random`] of it makes the fixture
+//! of a regression test. A test that panics while a [`Simulation`] is alive prints its plan too.
+//! [`Counters`] say how often each kind of fault took effect: a campaign in which one never did has
+//! not tested it, and [`Campaign`] fails it.
+//!
+//! # Beside plans
+//!
+//! The [`soup`] lets the same processes take any message ever sent, in any order; bugs of locks are
+//! found there. [`twins`] numbers the schedules under which validators run twice with one key.
 //!
 //! # Adversaries
 //!
@@ -92,6 +100,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod campaign;
+pub mod cheap;
 mod counters;
 mod error;
 mod network;
@@ -99,11 +109,14 @@ mod plan;
 mod process;
 mod random;
 mod simulation;
+pub mod soup;
+pub mod twins;
 
+pub use campaign::{Campaign, Total};
 pub use counters::Counters;
 pub use error::SimulationError;
 pub use network::{Envelope, Fate, Link, Window};
-pub use plan::{Fault, Plan, PlanConfig, explore, shrink};
+pub use plan::{Fault, Plan, PlanConfig, Stage, explore, shrink};
 pub use process::{Context, Error, Input, Output, Process, Record};
 pub use random::Random;
 pub use simulation::{Limits, Observation, Simulation};

@@ -65,6 +65,34 @@ pub enum Fault {
         /// For how long.
         window: Window,
     },
+    /// Messages of a stage reach only the sender's own group; those of a node in no group reach
+    /// nobody.
+    PartitionAt {
+        /// Where in the protocol.
+        stage: Stage,
+        /// Who hears whom.
+        groups: Vec<BTreeSet<usize>>,
+        /// When they are sent.
+        window: Window,
+    },
+    /// Messages of a stage are lost.
+    LossAt {
+        /// Where in the protocol.
+        stage: Stage,
+        /// How often.
+        rate: Ppm,
+        /// When they are sent.
+        window: Window,
+    },
+    /// Messages of a stage take so much longer: they come when the protocol has moved on.
+    DelayAt {
+        /// Where in the protocol.
+        stage: Stage,
+        /// How much longer.
+        more: Duration,
+        /// When they are sent.
+        window: Window,
+    },
     /// Nodes crash together.
     Crash {
         /// Who.
@@ -109,6 +137,16 @@ pub enum Fault {
     },
 }
 
+/// A place in a protocol: a round, a view or a height of it, and a phase in that. What counts as
+/// which is for [`Process::stage`](crate::Process::stage) to say.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stage {
+    /// The round.
+    pub round: u64,
+    /// The phase, from 0.
+    pub phase: u8,
+}
+
 /// Bounds of a random plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlanConfig {
@@ -134,10 +172,16 @@ pub struct PlanConfig {
     pub max_store: Duration,
     /// The furthest that a clock is off, either way.
     pub max_skew: Duration,
+    /// Most faults that strike at a stage.
+    pub max_stages: u64,
+    /// The last stage at which one strikes: rounds and phases up to these.
+    pub last_stage: Stage,
+    /// Longest additional delay of a stage's messages.
+    pub max_stage_delay: Duration,
 }
 
 impl PlanConfig {
-    /// A rough life that ends at `heal`.
+    /// A rough life that ends at `heal`, of a protocol without stages.
     pub const fn new(nodes: usize, heal: Timestamp) -> Self {
         Self {
             nodes,
@@ -151,6 +195,9 @@ impl PlanConfig {
             max_failed_stores: 1,
             max_store: Duration(20),
             max_skew: Duration(0),
+            max_stages: 0,
+            last_stage: Stage { round: 0, phase: 0 },
+            max_stage_delay: Duration(1_000),
         }
     }
 }
@@ -222,11 +269,15 @@ impl Plan {
                 until_crash: Duration(random.within(0, config.heal.0 / 10)),
             });
         }
+        for _ in 0..random.within(0, config.max_stages) {
+            plan.faults.push(at_stage(&mut random, config));
+        }
         plan
     }
 
-    pub(crate) fn link(&self, from: usize, to: usize, now: Timestamp) -> Link {
-        let mut law = Link::PERFECT;
+    /// The law of a message, and whether the link has its own.
+    pub(crate) fn link(&self, from: usize, to: usize, now: Timestamp) -> (Link, bool) {
+        let (mut law, mut own) = (Link::PERFECT, false);
         for fault in &self.faults {
             match fault {
                 Fault::Delay { min, max, window } if window.contains(now) => {
@@ -239,21 +290,46 @@ impl Plan {
                 Fault::Link { from: source, to: target, link, window }
                     if (*source, *target) == (from, to) && window.contains(now) =>
                 {
-                    law = *link
+                    (law, own) = (*link, true);
                 }
                 _ => {}
             }
         }
-        law
+        (law, own)
+    }
+
+    /// What strikes a message of a stage: how often it is lost, how much longer it takes.
+    pub(crate) fn at(&self, stage: Stage, from: usize, to: usize, now: Timestamp) -> Struck {
+        let mut struck = Struck::default();
+        for fault in &self.faults {
+            match fault {
+                Fault::PartitionAt { stage: at, groups, window }
+                    if *at == stage && from != to && window.contains(now) =>
+                {
+                    struck.parted |= !together(groups, from, to);
+                }
+                Fault::LossAt { stage: at, rate, window }
+                    if *at == stage && window.contains(now) =>
+                {
+                    struck.loss = *rate;
+                }
+                Fault::DelayAt { stage: at, more, window }
+                    if *at == stage && window.contains(now) =>
+                {
+                    struck.more = *more;
+                }
+                _ => {}
+            }
+        }
+        struck
     }
 
     pub(crate) fn parts(&self, from: usize, to: usize, now: Timestamp) -> bool {
-        let together = |groups: &[BTreeSet<usize>]| {
-            groups.iter().any(|g| g.contains(&from) && g.contains(&to))
-        };
         from != to
             && self.faults.iter().any(|fault| match fault {
-                Fault::Partition { groups, window } => window.contains(now) && !together(groups),
+                Fault::Partition { groups, window } => {
+                    window.contains(now) && !together(groups, from, to)
+                }
                 _ => false,
             })
     }
@@ -273,6 +349,18 @@ impl Plan {
         });
         skew.unwrap_or_default()
     }
+}
+
+/// What a plan does to a message because of its stage.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Struck {
+    pub(crate) parted: bool,
+    pub(crate) loss: Ppm,
+    pub(crate) more: Duration,
+}
+
+fn together(groups: &[BTreeSet<usize>], from: usize, to: usize) -> bool {
+    groups.iter().any(|group| group.contains(&from) && group.contains(&to))
 }
 
 /// Removes faults one at a time for as long as the plan still fails, until none can be removed.
@@ -332,6 +420,22 @@ fn groups(random: &mut Random, nodes: usize) -> Vec<BTreeSet<usize>> {
     groups
 }
 
+fn at_stage(random: &mut Random, config: &PlanConfig) -> Fault {
+    let stage = Stage {
+        round: random.within(0, config.last_stage.round),
+        phase: random.within(0, config.last_stage.phase.into()) as u8,
+    };
+    let window = Window::until(config.heal);
+    match random.below(3) {
+        0 => Fault::PartitionAt { stage, groups: groups(random, config.nodes), window },
+        1 => Fault::LossAt { stage, rate: Ppm(random.within(1, Ppm::ONE.0.into()) as u32), window },
+        _ => {
+            let more = Duration(random.within(1, config.max_stage_delay.0));
+            Fault::DelayAt { stage, more, window }
+        }
+    }
+}
+
 fn crash(random: &mut Random, config: &PlanConfig) -> Fault {
     let nodes = config.nodes as u64;
     if random.below(2) == 0 {
@@ -356,6 +460,33 @@ impl fmt::Display for Plan {
     }
 }
 
+impl Fault {
+    /// Name of its kind, as in [`Counters::faults`](crate::Counters::faults).
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Delay { .. } => "delay",
+            Self::Loss { .. } => "loss",
+            Self::Duplication { .. } => "duplication",
+            Self::Link { .. } => "link",
+            Self::Partition { .. } => "partition",
+            Self::PartitionAt { .. } => "partition at a stage",
+            Self::LossAt { .. } => "loss at a stage",
+            Self::DelayAt { .. } => "delay at a stage",
+            Self::Crash { .. } => "crash",
+            Self::CrashAtEffect { .. } => "crash at an effect",
+            Self::FailedStore { .. } => "failed store",
+            Self::SlowStore { .. } => "slow store",
+            Self::Skew { .. } => "clock skew",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "round {} phase {}", self.round, self.phase)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -373,6 +504,17 @@ impl fmt::Display for Fault {
                 f.write_str("partition")?;
                 groups.iter().try_for_each(|group| write!(f, " {group:?}"))?;
                 write!(f, ", {window}")
+            }
+            Self::PartitionAt { stage, groups, window } => {
+                write!(f, "partition at {stage}")?;
+                groups.iter().try_for_each(|group| write!(f, " {group:?}"))?;
+                write!(f, ", {window}")
+            }
+            Self::LossAt { stage, rate, window } => {
+                write!(f, "loss {} ppm at {stage}, {window}", rate.0)
+            }
+            Self::DelayAt { stage, more, window } => {
+                write!(f, "delay {} ms more at {stage}, {window}", more.0)
             }
             Self::Crash { nodes, at, down } => {
                 write!(f, "crash of {nodes:?} at {} ms, {}", at.0, Down(*down))

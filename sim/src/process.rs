@@ -6,6 +6,7 @@ use pocket_types::machine::{Machine, Step};
 use pocket_types::number::{Duration, Timestamp};
 use serde::Serialize;
 
+use crate::plan::Stage;
 use crate::random::Random;
 
 /// The input of a process's machine.
@@ -63,6 +64,11 @@ pub trait Process: Sized {
     /// Hears that the machine refused an input, or that it is poisoned.
     fn refused(&mut self, _context: &mut Context<'_, Self>, _error: Error<Self>) {}
 
+    /// Where in the protocol a message belongs, for faults that strike there; none if nowhere.
+    fn stage(_message: &Self::Message) -> Option<Stage> {
+        None
+    }
+
     /// Name of a message's kind, for the counters.
     fn kind(_message: &Self::Message) -> &'static str {
         "message"
@@ -87,6 +93,7 @@ pub(crate) enum Action<P: Process> {
     Answer(Duration, Input<P>),
     Step(Step<Record<P>, Output<P>>),
     Observe(P::Event),
+    TookEffect(&'static str),
 }
 
 impl<P: Process> Context<'_, P> {
@@ -140,6 +147,12 @@ impl<P: Process> Context<'_, P> {
     /// Drives a step that the machine returned outside [`Machine::handle`], when it was recovered.
     pub fn step(&mut self, step: Step<Record<P>, Output<P>>) {
         self.actions.push(Action::Step(step));
+    }
+
+    /// Counts what an adversary did, by a name of its own, among the
+    /// [faults that took effect](crate::Counters::faults).
+    pub fn took_effect(&mut self, name: &'static str) {
+        self.actions.push(Action::TookEffect(name));
     }
 
     /// Tells the oracles.

@@ -55,7 +55,7 @@ fn a_seed_means_the_same_run_everywhere() {
     run.run_until(Timestamp(5_000)).unwrap();
     assert_eq!(
         run.trace().to_string(),
-        "f324e10807c5488460b0e86d76f66c90c4235eb09cf8b6428194e08dbdc85ac1"
+        "cebc6b230dc11ec8fc145884b45ae807fa6cc9afdc6befc75665d303bc64a4ed"
     );
 }
 

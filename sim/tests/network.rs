@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Event, Input, announced, heard, simulation};
-use pocket_sim::{Fate, Fault, Link, Observation, Plan, Window};
+use pocket_sim::{Fate, Fault, Link, Observation, Plan, Stage, Window};
 use pocket_types::number::{Duration, Ppm, Timestamp};
 
 const END: Timestamp = Timestamp(10_050);
@@ -164,4 +164,38 @@ fn where_several_faults_speak_of_the_same_thing_the_last_one_holds() {
         node: 0,
         event: Event::Booted { at: Timestamp(7) }
     }));
+}
+
+type Counted = Vec<(&'static str, u64)>;
+
+/// What node 1 hears from node 0 of its numbers up to 20, of which 13 is a stage of its own.
+fn heard_at(fault: Fault) -> (Vec<(u64, u64)>, Counted) {
+    let mut run = simulation(3, Plan::calm(5).with(fault));
+    run.run_until(Timestamp(2_050)).unwrap();
+    let counted = run.counters().faults().into_iter().filter(|(_, count)| *count > 0).collect();
+    (heard(&run, 1, 0), counted)
+}
+
+const STAGE: Stage = Stage { round: 1, phase: 3 };
+
+#[test]
+fn faults_strike_at_a_stage_of_the_protocol_whenever_it_comes() {
+    let all: Vec<_> = (1..=20).map(|n| (n * 100 + 1, n)).collect();
+    let rest: Vec<_> = all.iter().copied().filter(|(_, n)| *n != 13).collect();
+
+    let groups = vec![group([0, 2]), group([1])];
+    let parted = Fault::PartitionAt { stage: STAGE, groups, window: Window::ALWAYS };
+    assert_eq!(heard_at(parted), (rest.clone(), vec![("partition at a stage", 4)]));
+
+    let lost = Fault::LossAt { stage: STAGE, rate: Ppm::ONE, window: Window::ALWAYS };
+    assert_eq!(heard_at(lost), (rest.clone(), vec![("loss at a stage", 6)]));
+
+    let more = Duration(250);
+    let late = Fault::DelayAt { stage: STAGE, more, window: Window::ALWAYS };
+    let mut delayed = rest;
+    delayed.insert(14, (1_551, 13));
+    assert_eq!(heard_at(late), (delayed, vec![("delay at a stage", 6)]));
+
+    let over = Fault::LossAt { stage: STAGE, rate: Ppm::ONE, window: window(0, 1_300) };
+    assert_eq!(heard_at(over), (all, vec![]));
 }

@@ -5,7 +5,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::{Flaw, check_promise, flawed};
-use pocket_sim::{Counters, Fault, Link, Plan, PlanConfig, Window, explore, shrink};
+use pocket_sim::{
+    Campaign, Counters, Fault, Link, Plan, PlanConfig, Stage, Window, explore, shrink,
+};
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use proptest::prelude::*;
 
@@ -13,7 +15,13 @@ const NODES: usize = 4;
 const HEAL: Timestamp = Timestamp(3_000);
 
 fn config() -> PlanConfig {
-    PlanConfig { max_effect: 60, max_skew: Duration(50), ..PlanConfig::new(NODES, HEAL) }
+    PlanConfig {
+        max_effect: 60,
+        max_skew: Duration(50),
+        max_stages: 3,
+        last_stage: Stage { round: 2, phase: 9 },
+        ..PlanConfig::new(NODES, HEAL)
+    }
 }
 
 fn keeps_promise(plan: &Plan, flaw: Flaw) -> Result<Counters, String> {
@@ -26,6 +34,7 @@ fn keeps_promise(plan: &Plan, flaw: Flaw) -> Result<Counters, String> {
 #[test]
 fn a_plan_prints_one_line_per_fault() {
     let window = Window { from: Timestamp(5), to: Timestamp(70) };
+    let stage = Stage { round: 6, phase: 2 };
     let plan = Plan::calm(42)
         .with(Fault::Delay {
             min: Duration(1),
@@ -41,6 +50,9 @@ fn a_plan_prints_one_line_per_fault() {
             window: Window { to: Timestamp(u64::MAX), ..window },
         })
         .with(Fault::Partition { groups: vec![[0, 2].into(), [1].into()], window })
+        .with(Fault::PartitionAt { stage, groups: vec![[0, 1].into()], window: Window::ALWAYS })
+        .with(Fault::LossAt { stage, rate: Ppm(30), window })
+        .with(Fault::DelayAt { stage, more: Duration(40), window })
         .with(Fault::Crash { nodes: [1, 2].into(), at: Timestamp(8), down: Some(Duration(3)) })
         .with(Fault::CrashAtEffect { node: 3, effect: 17, down: None })
         .with(Fault::FailedStore { node: 0, store: 4, until_crash: Duration(6) })
@@ -55,6 +67,9 @@ seed 42
   duplication 10 ppm, from 5 ms until 70 ms
   link 0 to 3: 1 to 1 ms, loss 0 ppm, duplication 0 ppm, from 5 ms
   partition {0, 2} {1}, from 5 ms until 70 ms
+  partition at round 6 phase 2 {0, 1}, always
+  loss 30 ppm at round 6 phase 2, from 5 ms until 70 ms
+  delay 40 ms more at round 6 phase 2, from 5 ms until 70 ms
   crash of {1, 2} at 8 ms, down for 3 ms
   crash of 3 after its effect 17, down for ever
   disk of 0 fails from store 4, crash 6 ms later
@@ -71,6 +86,13 @@ fn an_honest_protocol_keeps_its_promise_and_every_fault_takes_effect() {
         keeps_promise(plan, Flaw::None).map(|counters| total.add(&counters))
     });
     assert!(total.faults().iter().all(|(_, count)| *count > 0), "{total}");
+    let drawn: BTreeSet<&str> = (0..400)
+        .flat_map(|seed| Plan::random(seed, &config()).faults)
+        .map(|fault| fault.kind())
+        .collect();
+    assert_eq!(drawn.len(), 12, "all but links, which no seed draws: {drawn:?}");
+    let counted: BTreeSet<&str> = total.faults().iter().map(|(kind, _)| *kind).collect();
+    assert!(drawn.is_subset(&counted), "{drawn:?} {counted:?}");
 }
 
 #[test]
@@ -126,6 +148,8 @@ proptest! {
     fn random_plans_heal_in_time(seed: u64, nodes in 1usize..9, heal in 10u64..100_000) {
         let config = PlanConfig {
             max_skew: Duration(30),
+            max_stages: 3,
+            last_stage: Stage { round: 5, phase: 3 },
             ..PlanConfig::new(nodes, Timestamp(heal))
         };
         let plan = Plan::random(seed, &config);
@@ -158,9 +182,36 @@ proptest! {
                 }
                 Fault::SlowStore { min, max } => min <= max && *max <= config.max_store,
                 Fault::Skew { node, millis } => *node < nodes && millis.unsigned_abs() <= 30,
+                Fault::PartitionAt { stage, groups, window } => {
+                    let members: BTreeSet<_> = groups.iter().flatten().collect();
+                    *stage <= config.last_stage && stage.phase <= 3
+                        && members.len() == nodes && window.to.0 <= heal
+                }
+                Fault::LossAt { stage, rate, window } => {
+                    *stage <= config.last_stage && stage.phase <= 3
+                        && *rate <= Ppm::ONE && window.to.0 <= heal
+                }
+                Fault::DelayAt { stage, more, window } => {
+                    *stage <= config.last_stage && stage.phase <= 3
+                        && *more <= config.max_stage_delay && window.to.0 <= heal
+                }
                 other => panic!("{other} has no bound yet"),
             };
             prop_assert!(within, "{}", fault);
         }
     }
+}
+
+#[test]
+fn a_campaign_adds_up_what_took_effect() {
+    let campaign = Campaign::new("promise", 0..100);
+    let total = campaign.plans(&config(), |plan| keeps_promise(plan, Flaw::None));
+    assert!(total.crashes > 0 && total.stage_lost > 0, "{total}");
+}
+
+#[test]
+#[should_panic(expected = "shrunk, it fails: node")]
+fn a_campaign_shrinks_its_first_failure() {
+    Campaign::new("promise", 0..1_000)
+        .plans(&config(), |plan| keeps_promise(plan, Flaw::SpeaksEarly));
 }

@@ -11,8 +11,9 @@ use crate::key::PublicKey;
 use crate::list;
 use crate::number::{Epoch, Height, Timestamp};
 use crate::transaction::Transaction;
+use crate::validator::Electorate;
 use crate::vote::Certificate;
-use crate::vrf::{VrfOutput, VrfProof, VrfPublicKey, VrfSecret};
+use crate::vrf::{VrfOutput, VrfProof, VrfSecret};
 
 /// The protocol version that this crate speaks.
 pub const VERSION: u32 = 1;
@@ -37,7 +38,8 @@ pub struct Header {
     pub epoch: Epoch,
     /// The block before; zero for the first block.
     pub parent: BlockId,
-    /// The certificate that decided the parent; none for the first block.
+    /// The certificate for the parent: the one that decided it or, in protocols that build on undecided
+    /// blocks, the one by which it may be built upon. None for the first block.
     pub parent_certificate: Option<Certificate>,
     /// When it was proposed; later than the parent.
     pub time: Timestamp,
@@ -167,9 +169,16 @@ pub mod beacon {
         (next(previous, &output), proof)
     }
 
-    /// Whether a header's randomness is the one that its proposer had to put there.
-    pub fn verify(header: &Header, previous: Hash, key: &VrfPublicKey) -> bool {
-        key.verify(&input(previous, header.height).0, &header.randomness_proof)
-            .is_ok_and(|output| next(previous, &output) == header.randomness)
+    /// Whether a header's randomness is the one that its proposer, a member of this electorate, had to
+    /// put there.
+    pub fn verify(header: &Header, previous: Hash, electorate: &Electorate) -> bool {
+        let proposer = electorate.position(&header.proposer).and_then(|p| electorate.member(p));
+        proposer.is_some_and(|proposer| {
+            let input = input(previous, header.height);
+            electorate
+                .verifier()
+                .vrf(&proposer.vrf_key, &input.0, &header.randomness_proof)
+                .is_some_and(|output| next(previous, &output) == header.randomness)
+        })
     }
 }

@@ -5,18 +5,21 @@ use thiserror::Error;
 
 use crate::codec::{self, Wire};
 use crate::hash::{Domain, Hash};
-use crate::id::ChainId;
+use crate::id::{BlockId, ChainId};
 use crate::key::{PublicKey, VerifyingKey};
 use crate::number::{Height, Round};
+use crate::scheme::VoteSignature;
 use crate::signature;
+use crate::validator::Electorate;
 use crate::vote::{Phase, Vote};
 
 /// What validators submit against each other, in a block's own evidence section.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Evidence {
-    /// Two votes, or two proposals, of one validator for one slot and different blocks. The vote
-    /// for the smaller block id comes first, so that one offence has one form.
+    /// Two votes, two proposals or two NewRounds of one validator that say different things in one
+    /// slot. The smaller block id (height, signed round) comes first, so that one offence has one
+    /// form.
     Equivocation {
         /// The vote for the smaller block id.
         first: Vote,
@@ -61,8 +64,11 @@ pub enum EvidenceError {
     #[error("the votes are for different slots")]
     DifferentSlots,
     /// The votes agree, or come in the wrong order.
-    #[error("the votes must be for different blocks, the smaller id first")]
+    #[error("the votes must say different things, the smaller first")]
     NoConflict,
+    /// The offender is no member of the set that the votes name.
+    #[error("{0} is no member of the set that the votes name")]
+    NotMember(PublicKey),
     /// A signature is invalid.
     #[error("a vote's signature is invalid")]
     Signature,
@@ -71,7 +77,7 @@ pub enum EvidenceError {
 impl Evidence {
     /// Two conflicting votes in canonical order.
     pub fn equivocation(a: Vote, b: Vote) -> Self {
-        let (first, second) = if a.data.block <= b.data.block { (a, b) } else { (b, a) };
+        let (first, second) = if said(&a) <= said(&b) { (a, b) } else { (b, a) };
         Self::Equivocation { first, second }
     }
 
@@ -99,6 +105,40 @@ impl Evidence {
     /// [`EvidenceError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
         let Self::Equivocation { first, second } = self;
+        self.check_form(chain)?;
+        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
+        for vote in [first, second] {
+            let VoteSignature::Ed25519(signature) = vote.signature;
+            signature::verify(&key, &vote.data.digest(), &signature)
+                .map_err(|_| EvidenceError::Signature)?;
+        }
+        Ok(self.offence())
+    }
+
+    /// As [`verify`](Self::verify), for an offender who must be a member of this electorate, by
+    /// whatever scheme it signs.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] naming the first violation; signatures are checked last.
+    pub fn verify_by(
+        &self,
+        chain: ChainId,
+        electorate: &Electorate,
+    ) -> Result<Offence, EvidenceError> {
+        let Self::Equivocation { first, second } = self;
+        self.check_form(chain)?;
+        let member = electorate.position(&first.signer).filter(|_| first.data.is_by(electorate));
+        let position = member.ok_or(EvidenceError::NotMember(first.signer))?;
+        if [first, second].iter().all(|vote| electorate.holds(vote, position)) {
+            Ok(self.offence())
+        } else {
+            Err(EvidenceError::Signature)
+        }
+    }
+
+    fn check_form(&self, chain: ChainId) -> Result<(), EvidenceError> {
+        let Self::Equivocation { first, second } = self;
         if first.data.chain != chain {
             return Err(EvidenceError::WrongChain { got: first.data.chain, expected: chain });
         }
@@ -108,14 +148,14 @@ impl Evidence {
         if first.data.slot() != second.data.slot() {
             return Err(EvidenceError::DifferentSlots);
         }
-        if first.data.block >= second.data.block {
+        if said(first) >= said(second) {
             return Err(EvidenceError::NoConflict);
         }
-        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
-        for vote in [first, second] {
-            signature::verify(&key, &vote.data.digest(), &vote.signature)
-                .map_err(|_| EvidenceError::Signature)?;
-        }
-        Ok(self.offence())
+        Ok(())
     }
+}
+
+/// What a vote says in its slot.
+const fn said(vote: &Vote) -> (BlockId, Height, Option<Round>) {
+    (vote.data.block, vote.data.height, vote.data.high)
 }

@@ -8,12 +8,12 @@ use crate::block::{Header, VERSION};
 use crate::codec::{List, Wire};
 use crate::hash::Hash;
 use crate::id::{BlockId, ChainId};
-use crate::number::{Height, Timestamp};
+use crate::number::{Height, Round, Timestamp};
 use crate::validator::Electorate;
-use crate::vote::{Certificate, CertificateError, Phase, Protocol};
+use crate::vote::{Certificate, CertificateError, Phase};
 
 /// The most links that any protocol needs to decide a block.
-pub const MAX_LINKS: usize = 4;
+pub const MAX_LINKS: usize = 3;
 
 /// A header and a certificate for it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -24,8 +24,9 @@ pub struct FinalityLink {
     pub certificate: Certificate,
 }
 
-/// Proof that a block is decided. How many links it takes, and of which phases, depends on the
-/// protocol: HotPOKT decides by one Commit certificate.
+/// Proof that a block is decided. How many links it takes, and of which phase, depends on the protocol
+/// ([`links`](crate::vote::Protocol::links), [`deciding_phase`](crate::vote::Protocol::deciding_phase)): HotPOKT decides by one Commit certificate,
+/// chained HotStuff by three Prepare certificates in a row.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FinalityProof {
     /// The decided header first, then, for chained protocols, its descendants.
@@ -62,6 +63,9 @@ pub enum FinalityError {
         /// The header's id.
         expected: BlockId,
     },
+    /// A link does not continue the one before.
+    #[error("a link does not continue the one before: {0}")]
+    Broken(&'static str),
     /// Header and certificate disagree on chain, height, epoch or validators.
     #[error("header and certificate disagree on the {0}")]
     Disagree(&'static str),
@@ -91,7 +95,7 @@ pub enum FinalityError {
 }
 
 impl FinalityProof {
-    /// A HotPOKT decision.
+    /// A decision by one certificate.
     pub fn commit(header: Header, certificate: Certificate) -> Self {
         let links = List::new(alloc::vec![FinalityLink { header, certificate }]);
         Self { links: links.expect("one link is within the bound") }
@@ -102,22 +106,62 @@ impl FinalityProof {
         self.links.first().map(|link| &link.header)
     }
 
-    /// The decided header, checked against the validators of its epoch.
+    /// The decided header, checked against the validators of its epoch: as many links as its protocol
+    /// needs, each a certified header of the deciding phase, each the parent of the next and certified
+    /// in the round before it, all by the same validators.
     ///
     /// # Errors
     ///
     /// [`FinalityError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, electorate: &Electorate) -> Result<&Header, FinalityError> {
-        let [FinalityLink { header, certificate }] = &self.links[..] else {
-            return Err(FinalityError::Links { got: self.links.len(), expected: 1 });
-        };
-        certified(header, certificate)?;
-        certificate.verify(electorate)?;
+        self.verify_beyond(electorate, &[])
+    }
+
+    /// As [`verify`](Self::verify), but skips signatures that the certificates in `known`, which are
+    /// verified, brought along already.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn verify_beyond(
+        &self,
+        electorate: &Electorate,
+        known: &[&Certificate],
+    ) -> Result<&Header, FinalityError> {
+        let header = self.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
+        let protocol = self.links[0].certificate.data.protocol;
+        let (got, expected) = (self.links.len(), protocol.links());
+        if got != expected {
+            return Err(FinalityError::Links { got, expected });
+        }
+        self.links.iter().try_for_each(|link| certified(&link.header, &link.certificate))?;
+        for pair in self.links.windows(2) {
+            let [(child, vote), (parent, earlier)] =
+                [&pair[1], &pair[0]].map(|link| (&link.header, &link.certificate.data));
+            let rules = [
+                (child.parent == earlier.block, "parent"),
+                (Some(child.height) == parent.height.0.checked_add(1).map(Height), "height"),
+                (Some(vote.round) == earlier.round.0.checked_add(1).map(Round), "round"),
+                (vote.protocol == protocol, "protocol"),
+                (child.validators == parent.validators, "validators"),
+            ];
+            if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+                return Err(FinalityError::Broken(what));
+            }
+        }
+        for FinalityLink { certificate, .. } in self.links.iter() {
+            let data = &certificate.data;
+            let known = known.iter().copied().find(|known| known.data == *data);
+            if known != Some(certificate) {
+                certificate.verify_beyond(electorate, known)?;
+            }
+        }
         Ok(header)
     }
 }
 
-/// Checks, without signatures, that a certificate decides this very header.
+/// Checks, without signatures, that a certificate is of the phase that decides in its protocol and
+/// for this very header.
 ///
 /// # Errors
 ///
@@ -127,9 +171,8 @@ pub fn certified(header: &Header, certificate: &Certificate) -> Result<(), Final
     if header.version != VERSION {
         return Err(FinalityError::Version { got: header.version });
     }
-    match (data.protocol, data.phase) {
-        (Protocol::HotPokt, Phase::Commit) => {}
-        (Protocol::HotPokt, got) => return Err(FinalityError::Phase { got }),
+    if data.phase != data.protocol.deciding_phase() {
+        return Err(FinalityError::Phase { got: data.phase });
     }
     let expected = header.id();
     if data.block != expected {
@@ -169,10 +212,15 @@ impl Wire for TrustedTip {
 impl TrustedTip {
     /// The tip that a header makes, once it is trusted.
     pub fn of(header: &Header) -> Self {
+        Self::of_block(header.id(), header)
+    }
+
+    /// As [`of`](Self::of), for a caller who knows the block's id already.
+    pub const fn of_block(id: BlockId, header: &Header) -> Self {
         Self {
             chain: header.chain,
             height: header.height,
-            block: header.id(),
+            block: id,
             time: header.time,
             next_validators: header.next_validators,
         }
@@ -206,7 +254,7 @@ impl TrustedTip {
             return Err(FinalityError::Chain { what });
         }
         let header = proof.verify(electorate)?;
-        *self = Self::of(header);
+        *self = Self::of_block(proof.links[0].certificate.data.block, header);
         Ok(header)
     }
 }

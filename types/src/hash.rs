@@ -43,6 +43,16 @@ impl Domain {
     pub const RANDOMNESS: Self = Self("pocket v1 randomness");
     /// Input of the proposer's VRF.
     pub const RANDOMNESS_INPUT: Self = Self("pocket v1 randomness input");
+    /// Input of a candidate's VRF, from the beacon.
+    pub const LEADER_INPUT: Self = Self("pocket v1 leader input");
+    /// Input of a candidate's VRF, from the last leaders.
+    pub const LEADER_INPUT_OF_LEADERS: Self = Self("pocket v1 leader input of leaders");
+    /// The last leaders, as a seed.
+    pub const LAST_LEADERS: Self = Self("pocket v1 last leaders");
+    /// Priority of a selected unit of a candidate's stake.
+    pub const LEADER_PRIORITY: Self = Self("pocket v1 leader priority");
+    /// Message that a candidate for a round's lead signs.
+    pub const CANDIDACY_SIGNATURE: Self = Self("pocket v1 candidacy signature");
     /// Leaf of a list commitment (transactions, evidence).
     pub const LIST_LEAF: Self = Self("pocket v1 list leaf");
     /// Inner node of a list commitment.
@@ -75,6 +85,8 @@ impl Domain {
     pub const ADDRESS: Self = Self("pocket v1 address");
     /// Coefficients of a batch signature check.
     pub const BATCH_COEFFICIENTS: Self = Self("pocket v1 batch coefficients");
+    /// Coefficients that combine a batch of BLS signatures.
+    pub const BLS_BATCH_COEFFICIENTS: Self = Self("pocket v1 bls batch coefficients");
     /// Content hash of a gossiped message.
     pub const GOSSIP_ID: Self = Self("pocket v1 gossip id");
     /// Seed of the permutation that orders a RainTree broadcast.

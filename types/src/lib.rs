@@ -15,6 +15,8 @@
 extern crate alloc;
 
 pub mod block;
+pub mod bls;
+pub mod candidacy;
 pub mod codec;
 pub mod evidence;
 pub mod finality;
@@ -26,9 +28,12 @@ pub mod list;
 pub mod machine;
 pub mod merkle;
 pub mod number;
+pub mod registration;
 pub mod relay;
+pub mod scheme;
 pub mod session;
 pub mod signature;
+pub mod sortition;
 pub mod state;
 pub mod sum;
 pub mod transaction;

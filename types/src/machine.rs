@@ -208,14 +208,14 @@ pub struct Poisoned {
 ///
 /// It grows by one entry per step while the host stores; [`Outbox::waiting`] lets a machine refuse
 /// inputs beyond its bound.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox<O> {
     next: Sequence,
     waiting: VecDeque<Waiting<O>>,
     poisoned: Option<Poisoned>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Waiting<O> {
     sequence: Sequence,
     stored: bool,
@@ -234,6 +234,9 @@ impl<O> Outbox<O> {
         self.next = Sequence(sequence.0.saturating_add(1));
         if records.is_empty() && self.waiting.is_empty() {
             return Step { records: None, outputs };
+        }
+        if cfg!(pocket_trap = "sent_before_stored") {
+            return Step { records: Some(Unstored { sequence, records }), outputs };
         }
         let stored = records.is_empty();
         self.waiting.push_back(Waiting { sequence, stored, outputs });

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use common::*;
 use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, Claim, Seed, VrfMisuse};
 use pocket_types::codec::{Bytes, DecodeError, List, SortedSet, Text, Wire, decode, encode};
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::{FinalityLink, FinalityProof, TrustedTip};
@@ -16,11 +17,13 @@ use pocket_types::list::ListProof;
 use pocket_types::merkle::{Proof, ProvenValue, Terminal};
 use pocket_types::number::{Amount, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::relay::{PayloadKind, RelayHead, RelayProof, RelayRequest, RelayResponse};
+use pocket_types::scheme::{Scheme, VoteSignature};
 use pocket_types::session::{IndexHead, SESSIONS, Seat, SessionClock, SessionHeader, SessionProof};
+use pocket_types::sortition::{CommitteeSize, Odds, Priority};
 use pocket_types::sum::{SumNode, SumProof, SumRoot};
 use pocket_types::transaction::{ActorKind, Message, Role, Transaction, TransactionBody};
 use pocket_types::validator::{Validator, ValidatorSet};
-use pocket_types::vote::{Certificate, Phase, Protocol, Scheme, Vote, VoteData};
+use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 use pocket_types::vrf::{VrfProof, VrfPublicKey};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -74,6 +77,8 @@ every_type_has_one_spelling! {
     votes: vote
     certificates: certificate
     evidence: evidence
+    candidacies: candidacy
+    vrf_misuses: vrf_misuse
     finality_proofs: finality_proof
     trusted_tips: trusted_tip
     validator_sets: validator_set
@@ -103,6 +108,8 @@ proptest! {
         one_spelling::<Vote>(&bytes)?;
         one_spelling::<Certificate>(&bytes)?;
         one_spelling::<Evidence>(&bytes)?;
+        one_spelling::<Candidacy>(&bytes)?;
+        one_spelling::<VrfMisuse>(&bytes)?;
         one_spelling::<FinalityProof>(&bytes)?;
         one_spelling::<TrustedTip>(&bytes)?;
         one_spelling::<ValidatorSet>(&bytes)?;
@@ -123,7 +130,8 @@ fn an_input_beyond_the_bound_is_not_looked_at() {
     let long = vec![0; Vote::MAX_BYTES + 1];
     let refused = DecodeError::TooLong { got: long.len(), max: Vote::MAX_BYTES };
     assert_eq!(decode::<Vote>(&long), Err(refused));
-    assert!(decode::<Vote>(&long[1..]).is_ok(), "zeros are a vote of nobody");
+    let nobodys = Vote::MAX_BYTES - (VoteSignature::MAX_BYTES - 68) - 8;
+    assert!(decode::<Vote>(&long[..nobodys]).is_ok(), "zeros are a vote of nobody");
 }
 
 #[test]
@@ -246,7 +254,7 @@ impl Draw {
     fn vote_data(&mut self) -> VoteData {
         use Phase::*;
         VoteData {
-            protocol: Protocol::HotPokt,
+            protocol: self.pick(&[Protocol::HotPokt, Protocol::Jolteon, Protocol::Simplex]),
             chain: ChainId(self.hash()),
             epoch: Epoch(self.u64()),
             validators: self.hash(),
@@ -254,11 +262,20 @@ impl Draw {
             round: Round(self.u64()),
             phase: self.pick(&[NewRound, Propose, Prepare, PreCommit, Commit]),
             block: BlockId(self.hash()),
+            high: self.high(),
         }
     }
 
+    fn high(&mut self) -> Option<Round> {
+        (self.below(2) == 0).then(|| Round(self.u64()))
+    }
+
     fn vote(&mut self) -> Vote {
-        Vote { data: self.vote_data(), signer: self.key(), signature: Signature(self.array()) }
+        Vote {
+            data: self.vote_data(),
+            signer: self.key(),
+            signature: Signature(self.array()).into(),
+        }
     }
 
     fn certificate(&mut self) -> Certificate {
@@ -266,6 +283,7 @@ impl Draw {
             data: self.vote_data(),
             scheme: Scheme::Ed25519List,
             signers: Bytes::new(self.bytes(20)).unwrap(),
+            highs: self.list(3, Self::high),
             signatures: Bytes::new(self.bytes(300)).unwrap(),
         }
     }
@@ -294,6 +312,30 @@ impl Draw {
         Evidence::Equivocation { first: self.vote(), second: self.vote() }
     }
 
+    fn candidacy(&mut self) -> Candidacy {
+        let seed = self.hash();
+        let committee = CommitteeSize::new(1 + self.below(1_024) as u16).unwrap();
+        let claim = Claim {
+            chain: ChainId(self.hash()),
+            epoch: Epoch(self.u64()),
+            validators: self.hash(),
+            height: Height(self.u64()),
+            round: Round(self.u64()),
+            seed: self.pick(&[Seed::Beacon(seed), Seed::LastLeaders(seed)]),
+            candidate: self.key(),
+            vrf_key: VrfPublicKey(self.array()),
+            odds: Odds { weight: Weight(self.u64()), total: Weight(self.u64()), committee },
+            proof: VrfProof(self.array()),
+            selected: self.u64() as u32,
+            priority: Priority(self.hash()),
+        };
+        Candidacy { claim, signature: Signature(self.array()) }
+    }
+
+    fn vrf_misuse(&mut self) -> VrfMisuse {
+        VrfMisuse(self.candidacy())
+    }
+
     fn block(&mut self) -> Block {
         Block {
             header: self.header(),
@@ -307,7 +349,7 @@ impl Draw {
             header: draw.header(),
             certificate: draw.certificate(),
         };
-        FinalityProof { links: self.list(4, link) }
+        FinalityProof { links: self.list(3, link) }
     }
 
     fn trusted_tip(&mut self) -> TrustedTip {
@@ -320,7 +362,11 @@ impl Draw {
             vrf_key: VrfPublicKey(draw.array()),
             weight: Weight(draw.u64()),
         };
-        ValidatorSet { epoch: Epoch(self.u64()), members: self.list(9, member) }
+        ValidatorSet {
+            epoch: Epoch(self.u64()),
+            scheme: Scheme::default(),
+            members: self.list(9, member),
+        }
     }
 
     fn session_header(&mut self) -> SessionHeader {

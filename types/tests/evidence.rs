@@ -91,7 +91,7 @@ fn the_same_vote_twice_or_in_the_wrong_order_is_no_conflict() {
 #[test]
 fn both_signatures_must_hold() {
     let (one, two) = (vote(data(ONE)), vote(data(TWO)));
-    let forged = |vote: Vote| Vote { signature: Signature([7; 64]), ..vote };
+    let forged = |vote: Vote| Vote { signature: Signature([7; 64]).into(), ..vote };
     let refused = Err(EvidenceError::Signature);
     assert_eq!(verdict(forged(one), two), refused);
     assert_eq!(verdict(one, forged(two)), refused);

@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use pocket_types::block::{Block, BlockError, Header, beacon};
-use pocket_types::codec::List;
+use pocket_types::codec::{Bytes, List};
 use pocket_types::finality::{FinalityError, FinalityLink, FinalityProof, TrustedTip, certified};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
@@ -13,7 +13,7 @@ use pocket_types::key::Signature;
 use pocket_types::number::{Epoch, Height, Round, Timestamp};
 use pocket_types::transaction::{Message, Transaction};
 use pocket_types::validator::Electorate;
-use pocket_types::vote::{CertificateError, Phase, VoteData};
+use pocket_types::vote::{CertificateError, Phase, Protocol, VoteData};
 
 const OTHER: Hash = Hash([0x77; 32]);
 
@@ -46,8 +46,8 @@ fn too_few_or_wrong_signers_prove_nothing() {
 fn hotpokt_decides_by_one_link() {
     let (electorate, secrets) = electorate(&[1; 4]);
     let link = decided(header(&electorate), &electorate, &secrets, &[0, 1, 2]).links[0].clone();
-    for count in [0, 2, 3, 4] {
-        let links = List::<FinalityLink, 4>::new(vec![link.clone(); count]).unwrap();
+    for count in [0, 2, 3] {
+        let links = List::<FinalityLink, 3>::new(vec![link.clone(); count]).unwrap();
         let refused = FinalityError::Links { got: count, expected: 1 };
         assert_eq!(FinalityProof { links }.verify(&electorate), Err(refused));
     }
@@ -233,17 +233,81 @@ fn a_block_is_the_one_that_its_header_commits_to() {
 #[test]
 fn the_beacon_has_one_next_value() {
     let (electorate, _) = electorate(&[1; 4]);
-    let (previous, key) = (Hash([0x0b; 32]), vrf_secret(1).public_key());
+    let previous = Hash([0x0b; 32]);
     let honest = header(&electorate);
-    assert!(beacon::verify(&honest, previous, &key));
+    assert!(beacon::verify(&honest, previous, &electorate));
 
-    assert!(!beacon::verify(&honest, OTHER, &key), "another predecessor");
-    assert!(!beacon::verify(&honest, previous, &vrf_secret(2).public_key()), "another proposer");
+    assert!(!beacon::verify(&honest, OTHER, &electorate), "another predecessor");
+    let stranger = Header { proposer: secret(99).public_key(), ..honest.clone() };
+    assert!(!beacon::verify(&stranger, previous, &electorate), "no member");
     let moved = Header { height: Height(8), ..honest.clone() };
-    assert!(!beacon::verify(&moved, previous, &key), "another height");
+    assert!(!beacon::verify(&moved, previous, &electorate), "another height");
     let chosen = Header { randomness: OTHER, ..honest.clone() };
-    assert!(!beacon::verify(&chosen, previous, &key), "a chosen value");
+    assert!(!beacon::verify(&chosen, previous, &electorate), "a chosen value");
     let (randomness, randomness_proof) = beacon::extend(previous, Height(7), &vrf_secret(2));
     let foreign = Header { randomness, randomness_proof, ..honest };
-    assert!(!beacon::verify(&foreign, previous, &key), "somebody else's value");
+    assert!(!beacon::verify(&foreign, previous, &electorate), "somebody else's value");
+}
+
+/// A chain of headers, each certified in the round that its number says.
+fn chain(protocol: Protocol, rounds: &[u64]) -> (Electorate, FinalityProof) {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let mut header = header(&electorate);
+    let mut links = Vec::new();
+    for &round in rounds {
+        let data = VoteData {
+            protocol,
+            height: header.height,
+            round: Round(round),
+            ..vote_data(&electorate, Phase::Prepare, header.id())
+        };
+        let certificate = certificate(data, &electorate, &secrets, &[0, 1, 3]);
+        links.push(FinalityLink { header: header.clone(), certificate: certificate.clone() });
+        header.parent = header.id();
+        header.height = header.height.next();
+        header.parent_certificate = Some(certificate);
+    }
+    (electorate, FinalityProof { links: List::new(links).unwrap() })
+}
+
+#[test]
+fn chained_protocols_decide_by_certified_headers_in_a_row() {
+    for (protocol, rounds) in [
+        (Protocol::ChainedHotStuff, &[5, 6, 7][..]),
+        (Protocol::HotStuff2, &[5, 6]),
+        (Protocol::Jolteon, &[0, 1]),
+        (Protocol::FastHotStuff, &[9, 10]),
+    ] {
+        let (electorate, proof) = chain(protocol, rounds);
+        assert_eq!(proof.verify(&electorate), Ok(&proof.links[0].header), "{protocol:?}");
+        let [first, rest @ ..] = &proof.links[..] else { panic!() };
+        let shorter = FinalityProof { links: List::new(rest.to_vec()).unwrap() };
+        let (got, expected) = (rest.len(), protocol.links());
+        let refused = Err(FinalityError::Links { got, expected });
+        assert_eq!(shorter.verify(&electorate), refused, "{protocol:?} without {first:?}");
+    }
+}
+
+#[test]
+fn a_gap_in_rounds_or_parents_decides_nothing() {
+    let broken =
+        |proof: &FinalityProof, electorate: &Electorate| proof.verify(electorate).unwrap_err();
+    for rounds in [[5, 7, 8], [5, 6, 8], [5, 6, 6], [u64::MAX - 1, u64::MAX, 0]] {
+        let (electorate, proof) = chain(Protocol::ChainedHotStuff, &rounds);
+        assert_eq!(broken(&proof, &electorate), FinalityError::Broken("round"), "{rounds:?}");
+    }
+    let (electorate, proof) = chain(Protocol::ChainedHotStuff, &[5, 6, 7]);
+    let (_, sibling) = chain(Protocol::ChainedHotStuff, &[4, 6, 7]);
+    let mut links = proof.links.to_vec();
+    links[1] = sibling.links[1].clone();
+    let mixed = FinalityProof { links: List::new(links).unwrap() };
+    assert_eq!(broken(&mixed, &electorate), FinalityError::Broken("parent"));
+    let (_, other) = chain(Protocol::Jolteon, &[5, 6, 7]);
+    let links = vec![proof.links[0].clone(), other.links[1].clone(), other.links[2].clone()];
+    let mixed = FinalityProof { links: List::new(links).unwrap() };
+    assert!(matches!(broken(&mixed, &electorate), FinalityError::Broken(_)));
+    let mut links = proof.links.to_vec();
+    links[2].certificate.signatures = Bytes::new(vec![7; 192]).unwrap();
+    let forged = FinalityProof { links: List::new(links).unwrap() };
+    assert!(matches!(broken(&forged, &electorate), FinalityError::Certificate(_)));
 }

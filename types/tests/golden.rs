@@ -12,6 +12,7 @@ use std::{env, fs};
 
 use common::*;
 use pocket_types::block::Header;
+use pocket_types::candidacy::VrfMisuse;
 use pocket_types::codec::{self, Bytes, List, SortedSet, Text};
 use pocket_types::finality::TrustedTip;
 use pocket_types::hash::Hash;
@@ -49,6 +50,8 @@ fn blocks(golden: &mut Golden) {
     golden.pin("block", &block);
     golden.pin("evidence_equivocation", &equivocation());
     golden.pin("offence", &equivocation().offence());
+    golden.pin("candidacy", &candidacy());
+    golden.pin("vrf_misuse", &VrfMisuse(candidacy()));
 }
 
 fn votes_and_proofs(golden: &mut Golden) {
@@ -292,8 +295,10 @@ fn a_certificate_byte_by_byte() {
         &[2, 0, 0, 0, 0, 0, 0, 0],         // round
         &[2, 0, 0, 0],                     // phase: Prepare
         &[0xb1; 32],                       // block
+        &[0],                              // high: none
         &[0, 0, 0, 0],                     // scheme: Ed25519List
         &[1, 0, 0, 0, 0, 0, 0, 0, 0b1001], // signers: length, bits
+        &[0; 8],                           // highs: no round
         &[128, 0, 0, 0, 0, 0, 0, 0],       // signatures: length
         &zero,
         &three,

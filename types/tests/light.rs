@@ -14,6 +14,7 @@ use pocket_types::light::{
     Checkpoint, LightBlock, LightError, Rules, Trusted, TrustingPeriod, TrustingPeriodError,
 };
 use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
+use pocket_types::scheme::Scheme;
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::CertificateError;
 use proptest::prelude::*;
@@ -343,6 +344,7 @@ fn a_member_that_is_listed_twice_counts_once_and_its_set_is_refused() {
     let member = |n| Validator { weight: Weight(1), ..set(0, &[(n, 1)]).0.members[0] };
     let raw = |members: Vec<Validator>| ValidatorSet {
         epoch: Epoch(4),
+        scheme: Scheme::default(),
         members: List::new(members).unwrap(),
     };
     let verify = |set: &ValidatorSet| {
@@ -381,7 +383,7 @@ fn trust_starts_with_the_set_that_the_tip_names() {
     let tip = *trusting(&ours).tip();
     let refused = LightError::NextValidators { got: theirs.hash(), expected: ours.hash() };
     assert_eq!(Trusted::new(tip, theirs).unwrap_err(), refused);
-    let none = ValidatorSet { epoch: Epoch(0), members: List::empty() };
+    let none = ValidatorSet { epoch: Epoch(0), scheme: Scheme::default(), members: List::empty() };
     let tip = TrustedTip { next_validators: none.hash(), ..tip };
     assert_eq!(Trusted::new(tip, none).unwrap_err(), ValidatorSetError::Empty.into());
 }

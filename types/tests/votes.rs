@@ -2,13 +2,14 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
 use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::VerifyingKey;
 use pocket_types::number::{Epoch, Height, Round};
+use pocket_types::scheme::VoteSignature;
 use pocket_types::signature;
 use pocket_types::vote::{Phase, Protocol, Vote, VoteData};
 
@@ -38,6 +39,7 @@ fn all_places() -> Vec<VoteData> {
                                 round: Round(round),
                                 phase,
                                 block: BlockId(block),
+                                high: None,
                             }));
                         }
                     }
@@ -71,15 +73,42 @@ fn a_slot_is_a_place_whatever_the_block() {
 }
 
 #[test]
+fn protocols_and_signed_rounds_are_told_apart() {
+    let place = |protocol, high| VoteData { protocol, high, ..all_places()[0] };
+    let protocols = [
+        Protocol::HotPokt,
+        Protocol::ChainedHotStuff,
+        Protocol::HotStuff2,
+        Protocol::Jolteon,
+        Protocol::FastHotStuff,
+        Protocol::Tendermint,
+        Protocol::Simplex,
+    ];
+    let highs = [None, Some(Round(0)), Some(Round(1))];
+    let places = protocols.map(|protocol| highs.map(|high| place(protocol, high)));
+    let digests: BTreeSet<_> = places.as_flattened().iter().map(VoteData::digest).collect();
+    assert_eq!(digests.len(), protocols.len() * highs.len());
+}
+
+#[test]
+fn blocks_of_different_heights_compete_for_a_round_that_all_heights_share() {
+    let place = |protocol, height| VoteData { protocol, height, ..all_places()[0] };
+    let same = |protocol| place(protocol, Height(1)).slot() == place(protocol, Height(2)).slot();
+    assert!(same(Protocol::Jolteon) && same(Protocol::Simplex));
+    assert!(!same(Protocol::HotPokt) && !same(Protocol::Tendermint));
+}
+
+#[test]
 fn a_vote_signs_its_digest_in_the_domain_of_votes() {
     let (electorate, secrets) = electorate(&[1; 4]);
     let data = vote_data(&electorate, Phase::Prepare, BlockId(Hash([1; 32])));
     let vote = Vote::sign(data, &secrets[0]);
+    let VoteSignature::Ed25519(signature) = vote.signature else { panic!("another scheme") };
     let key = VerifyingKey::new(vote.signer).unwrap();
-    assert_eq!(signature::verify(&key, &data.digest(), &vote.signature), Ok(()));
+    assert_eq!(signature::verify(&key, &data.digest(), &signature), Ok(()));
     let encoded = pocket_types::codec::encode(&data);
     assert_eq!(data.digest(), Domain::VOTE_SIGNATURE.hash(&encoded));
-    assert!(signature::verify(&key, &Domain::BLOCK_ID.hash(&encoded), &vote.signature).is_err());
+    assert!(signature::verify(&key, &Domain::BLOCK_ID.hash(&encoded), &signature).is_err());
 }
 
 /// One list of all domains, so that a new one that repeats an old one is noticed.

@@ -2,30 +2,28 @@
 
 use alloc::boxed::Box;
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use pocket_types::block::Block;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase};
 
-use super::round::misplaced;
-use super::{Fetch, Fx, Heard};
-use crate::bodies::BodyState;
-use crate::certificates::Checked;
-use crate::header;
-use crate::replica::Replica;
+use super::{Fx, Heard, HotPokt};
+use crate::common::bodies::{BodyState, Identified};
+use crate::common::certificates::Checked;
+use crate::common::{header, misplaced};
+use crate::protocol::Protocol as _;
 use crate::replica::error::Refusal;
-use crate::replica::message::{BlockRequest, Message};
+use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
 
-impl Replica {
+impl HotPokt {
     /// Checks a certificate of this height in full.
-    pub(crate) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
+    pub(super) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
         let data = &certificate.data;
-        self.check_network(data)?;
-        if data.height != self.height() {
+        self.core.check_network(data)?;
+        if data.height != self.core.height() && !cfg!(pocket_trap = "replayed_height") {
             return Err(misplaced(certificate, "a certificate of this height"));
         }
         if data.phase == Phase::Propose {
@@ -34,10 +32,10 @@ impl Replica {
         if data.phase == Phase::NewRound && data.block != Default::default() {
             return Err(Refusal::NewRoundBlock(data.block));
         }
-        Ok(self.certificates.verify(certificate, self.tip.validators())?)
+        self.core.verify(certificate)
     }
 
-    pub(crate) fn on_certificate(
+    pub(super) fn on_certificate(
         &mut self,
         now: Timestamp,
         from: PublicKey,
@@ -45,16 +43,17 @@ impl Replica {
         fx: &mut Fx,
     ) -> Heard {
         let data = certificate.data;
-        self.check_network(&data)?;
-        if data.height < self.height() || data.height == self.height() && self.is_old(&certificate)
+        self.core.check_network(&data)?;
+        if data.height < self.core.height()
+            || data.height == self.core.height() && self.is_old(&certificate)
         {
             return Ok(());
         }
-        if data.height > self.height() {
+        if data.height > self.core.height() {
             let message = Message::Certificate(Box::new(certificate));
             return self.later(now, from, data.height, None, message, fx);
         }
-        if !self.tip.is_voter(&from) {
+        if !self.core.tip.is_voter(&from) {
             fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
             return Ok(());
         }
@@ -75,15 +74,15 @@ impl Replica {
             Phase::Propose => false,
             Phase::Prepare => earlier && beaten(&self.high_qc),
             Phase::PreCommit => earlier && beaten(&self.lock),
-            Phase::Commit => self.decision.is_some(),
+            Phase::Commit => self.core.decision.is_some(),
         }
     }
 
     /// A certificate of a later round moves us there; one of our round moves us to its next step.
     /// One of an earlier round may still raise the high QC or the lock, or decide.
-    pub(crate) fn use_certificate(&mut self, now: Timestamp, certificate: Checked, fx: &mut Fx) {
+    pub(super) fn use_certificate(&mut self, now: Timestamp, certificate: Checked, fx: &mut Fx) {
         let data = certificate.data;
-        if data.height != self.height() {
+        if data.height != self.core.height() {
             return;
         }
         match data.phase {
@@ -102,7 +101,7 @@ impl Replica {
         };
         let invalid = |state: &BodyState| matches!(state, BodyState::Invalid(_));
         if data.round == self.round.number
-            && !self.bodies.get(&data.block).is_some_and(|body| invalid(&body.state))
+            && !self.core.bodies.get(&data.block).is_some_and(|body| invalid(&body.state))
             && let Some(vote) = self.sign(data.round, next, data.block, fx)
         {
             self.cast(vote, fx);
@@ -111,10 +110,14 @@ impl Replica {
 
     fn raise_high_qc(&mut self, certificate: &Checked, fx: &mut Fx) {
         let round = certificate.data.round;
-        if self.high_qc.as_ref().is_none_or(|known| known.data.round < round) {
+        if cfg!(pocket_trap = "9") {
+            self.lock = None;
+        }
+        let news = self.high_qc.as_ref().is_none_or(|known| known.data.round < round);
+        if news || cfg!(pocket_trap = "stale_high_qc") {
             fx.record(Record::HighQc(Box::new((**certificate).clone())));
             self.high_qc = Some((**certificate).clone());
-            self.fetch((**certificate).clone(), fx);
+            self.core.fetch(certificate, fx);
         }
     }
 
@@ -123,70 +126,11 @@ impl Replica {
         if self.lock.as_ref().is_none_or(|known| known.data.round < round) {
             fx.record(Record::Lock(Box::new((**certificate).clone())));
             self.lock = Some((**certificate).clone());
-            self.fetch((**certificate).clone(), fx);
+            self.core.fetch(certificate, fx);
         }
     }
 
-    /// Asks for the body that a certificate names, if we lack it and don't ask already.
-    pub(crate) fn fetch(&mut self, certificate: Certificate, fx: &mut Fx) {
-        let block = certificate.data.block;
-        let asking = |fetch: &Fetch| fetch.certificate.data.block == block;
-        if self.bodies.get(&block).is_none() && !self.fetch.as_ref().is_some_and(asking) {
-            self.fetch = Some(Fetch { certificate, attempts: 0 });
-            self.fetch_again(fx);
-        }
-    }
-
-    /// Asks one signer of the certificate after the other: more than a third of the weight among
-    /// them is honest and holds what it prepared.
-    pub(crate) fn fetch_again(&mut self, fx: &mut Fx) {
-        let Some(Fetch { certificate, attempts }) = self.fetch.take() else { return };
-        let data = certificate.data;
-        if self.bodies.get(&data.block).is_some() {
-            return;
-        }
-        let electorate = self.tip.validators();
-        let signers: Vec<_> =
-            certificate.positions().filter(|&position| Some(position) != self.position).collect();
-        let turn = signers.get(attempts % signers.len().max(1));
-        if let Some(member) = turn.and_then(|&position| electorate.member(position)) {
-            let request = BlockRequest { height: data.height, block: data.block };
-            fx.send(member.public_key, Message::BlockRequest(request));
-            if self.decision.is_some() && attempts > 0 {
-                let peer = member.public_key;
-                fx.emit(Output::Behind { peer, height: data.height.next(), certified: true });
-            }
-        }
-        self.fetch = Some(Fetch { certificate, attempts: attempts.saturating_add(1) });
-    }
-
-    /// Bodies are large: each voter is given one per resending interval.
-    pub(crate) fn on_block_request(
-        &mut self,
-        now: Timestamp,
-        from: PublicKey,
-        request: BlockRequest,
-        fx: &mut Fx,
-    ) {
-        let served = self.served.get(&from);
-        let soon =
-            served.is_some_and(|&served| now < served.after(self.config.resend) && now >= served);
-        if !self.tip.is_voter(&from) || soon {
-            return fx
-                .emit(Output::Dropped { peer: from, what: "block request beyond the allowance" });
-        }
-        let block = if request.height == self.height() {
-            self.bodies.get(&request.block).map(|body| &body.block)
-        } else {
-            self.tip_body.as_ref().filter(|_| request.block == self.tip.block())
-        };
-        if let Some(block) = block.cloned() {
-            self.served.insert(from, now);
-            fx.send(from, Message::Block(Box::new(block)));
-        }
-    }
-
-    pub(crate) fn on_block(
+    pub(super) fn on_block(
         &mut self,
         now: Timestamp,
         from: PublicKey,
@@ -194,25 +138,39 @@ impl Replica {
         fx: &mut Fx,
     ) -> Heard {
         let id = block.id();
-        if block.header.height < self.height() || self.bodies.get(&id).is_some() {
+        if block.header.height < self.core.height() || self.core.bodies.get(&id).is_some() {
             return Ok(());
         }
-        if self.fetch.as_ref().is_none_or(|fetch| fetch.certificate.data.block != id) {
+        if !self.core.fetches(&id) {
             fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
             return Ok(());
         }
         block.check_body()?;
-        self.fetch = None;
+        self.core.fetch = None;
         // A quorum vouches for the header's time, so our clock has no say.
-        let checked = header::check(&block, &self.tip, &self.config, Timestamp(u64::MAX));
+        let checked =
+            header::check(&block, &self.core.tip, Self::ID, &self.core.config, Timestamp(u64::MAX));
+        let block = Identified { id, block };
         match checked {
-            Ok(()) => self.accept_body(block, fx),
+            Ok(()) => self.core.accept_body(block, &self.pinned(), fx),
             Err(refusal) => {
-                self.keep_body(block, BodyState::Invalid(refusal.to_string()), false);
+                let state = BodyState::Invalid(refusal.to_string());
+                self.core.keep_body(block, state, false, &self.pinned());
             }
         }
         self.try_propose(now, fx);
         self.try_decide(now, fx);
         Ok(())
+    }
+
+    /// A Commit certificate: the height is decided, whatever we thought of the block.
+    fn decide(&mut self, now: Timestamp, certificate: Checked, fx: &mut Fx) {
+        if self.core.decision.is_none() {
+            let certificate = certificate.into_inner();
+            self.core.fetch = None;
+            self.core.fetch(&certificate, fx);
+            self.core.decision = Some(certificate);
+            self.try_decide(now, fx);
+        }
     }
 }

@@ -18,7 +18,7 @@
 //! in a later round would need a member of that quorum to vote against its lock, in the first such
 //! round without a justify certificate of a later one. Locks go only when the height is decided.
 //!
-//! The rule is `Replica::is_safe` in `propose.rs`. Whoever changes it runs `tests/traps.rs`, where
+//! The rule is `HotPokt::is_safe` in `propose.rs`. Whoever changes it runs `tests/traps.rs`, where
 //! each known way to get it wrong is a test; random campaigns alone rarely meet a broken lock.
 //!
 //! # Live
@@ -28,83 +28,79 @@
 //! the others join. Who signed NewRound for a round votes in no earlier one, so the certificate that
 //! it sends along stays the highest it can have helped to make: with a quorum of NewRounds a leader
 //! knows of every lock that an honest replica may hold. Everything unanswered is said again.
+//!
+//! Who missed a decision learns of it from the next proposal, whose header carries the certificate; from
+//! the last leader, who answers the Commit vote that is said again; as the next leader, from NewRounds
+//! that are said again; and from those that give a round of the next height up.
 
 mod certify;
-mod decide;
 mod propose;
+mod recover;
 mod round;
-mod vote;
+mod votes;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use pocket_types::codec;
+use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
-use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
+use pocket_types::validator::ValidatorSet;
+use pocket_types::vote::{self, Certificate, Phase, Vote};
 
-use crate::replica::error::Refusal;
+use crate::common::effects::Effects as Fx;
+use crate::common::pacemaker::Pacemaker;
+use crate::common::tally::Tally;
+use crate::common::{Core, Heard};
+use crate::protocol::Protocol;
+use crate::replica::error::ReplicaError;
+use crate::replica::input::Verdict;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
-use crate::replica::{Fx, Heard, Replica};
-use crate::tally::Tally;
+use crate::replica::record::Record;
+use crate::tip::Tip;
+
+/// The state of HotPOKT at one height.
+#[derive(Clone, Debug)]
+pub struct HotPokt {
+    core: Core,
+    /// The highest Prepare certificate.
+    high_qc: Option<Certificate>,
+    /// The highest PreCommit certificate.
+    lock: Option<Certificate>,
+    /// NewRound signatures for this round and the next few.
+    new_rounds: BTreeMap<Round, Tally>,
+    round: RoundState,
+    pace: Pacemaker,
+}
 
 /// What is known of the round that the replica is in.
 #[derive(Clone, Debug)]
-pub(crate) struct RoundState {
-    pub(crate) number: Round,
+struct RoundState {
+    number: Round,
     /// What let us in; none in round 0.
-    pub(crate) entry: Option<Certificate>,
+    entry: Option<Certificate>,
     /// The leader's signature under its first proposal.
-    pub(crate) proposed: Option<Vote>,
+    proposed: Option<Vote>,
     /// The proposal that we will prepare when it proves valid.
-    pub(crate) proposal: Option<Proposed>,
+    proposal: Option<Proposed>,
     /// As leader: whether a block is being built.
-    pub(crate) building: bool,
+    building: bool,
     /// As leader: the votes.
-    pub(crate) votes: BTreeMap<Phase, Tally>,
+    votes: BTreeMap<Phase, Tally>,
 }
 
 /// A proposal under consideration.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Proposed {
-    pub(crate) block: BlockId,
+struct Proposed {
+    block: BlockId,
     /// Its justify certificate, whatever is known by now: a leader says the same again.
-    pub(crate) justify: Option<Certificate>,
-}
-
-/// A body that a certificate names and nobody has sent yet.
-#[derive(Clone, Debug)]
-pub(crate) struct Fetch {
-    pub(crate) certificate: Certificate,
-    pub(crate) attempts: usize,
-}
-
-/// Messages for the next height, the last of each kind from each validator, and their bytes.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ahead {
-    messages: BTreeMap<(PublicKey, u8), (Message, usize)>,
-    bytes: usize,
-}
-
-impl Ahead {
-    /// Keeps a message in the place of the last of its kind; false if that makes more than `max`
-    /// bytes in all.
-    fn keep(&mut self, key: (PublicKey, u8), message: Message, bytes: usize, max: usize) -> bool {
-        let last = self.messages.get(&key).map_or(0, |(_, bytes)| *bytes);
-        let total = self.bytes - last + bytes;
-        if total > max {
-            return false;
-        }
-        self.bytes = total;
-        self.messages.insert(key, (message, bytes));
-        true
-    }
+    justify: Option<Certificate>,
 }
 
 impl RoundState {
-    pub(crate) const fn new(number: Round, entry: Option<Certificate>) -> Self {
+    const fn new(number: Round, entry: Option<Certificate>) -> Self {
         Self {
             number,
             entry,
@@ -116,71 +112,26 @@ impl RoundState {
     }
 }
 
-impl Replica {
-    pub(crate) fn receive(
-        &mut self,
-        now: Timestamp,
-        from: PublicKey,
-        message: Message,
-        fx: &mut Fx,
-    ) -> Heard {
-        match message {
-            Message::NewRound(message) => self.on_new_round(now, from, *message, fx),
-            Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, fx),
-            Message::Vote(vote) => self.on_vote(now, from, vote, fx),
-            Message::Certificate(certificate) => self.on_certificate(now, from, *certificate, fx),
-            Message::BlockRequest(request) => {
-                self.on_block_request(now, from, request, fx);
-                Ok(())
-            }
-            Message::Block(block) => self.on_block(now, from, *block, fx),
-        }
+impl HotPokt {
+    /// The PreCommit certificate that this replica is locked on.
+    pub const fn lock(&self) -> Option<&Certificate> {
+        self.lock.as_ref()
     }
 
-    /// What we sign at this height.
-    pub(crate) fn data(&self, round: Round, phase: Phase, block: BlockId) -> VoteData {
-        let electorate = self.tip.validators();
-        VoteData {
-            protocol: Protocol::HotPokt,
-            chain: self.tip.chain(),
-            epoch: electorate.epoch(),
-            validators: electorate.hash(),
-            height: self.height(),
-            round,
-            phase,
-            block,
-        }
+    /// The highest Prepare certificate of this height that it knows.
+    pub const fn high_qc(&self) -> Option<&Certificate> {
+        self.high_qc.as_ref()
     }
 
-    /// Refuses what belongs to another network or protocol.
-    pub(crate) fn check_network(&self, data: &VoteData) -> Heard {
-        if data.protocol != Protocol::HotPokt {
-            return Err(Refusal::WrongProtocol(data.protocol));
-        }
-        if data.chain != self.tip.chain() {
-            return Err(Refusal::WrongChain { got: data.chain, expected: self.tip.chain() });
-        }
-        Ok(())
-    }
-
-    /// The signer's position, for a vote of this height.
-    pub(crate) fn check_signer(&self, vote: &Vote) -> Result<usize, Refusal> {
-        let electorate = self.tip.validators();
-        let data = &vote.data;
-        if data.validators != electorate.hash() || data.epoch != electorate.epoch() {
-            return Err(Refusal::WrongSet {
-                got: data.validators,
-                got_epoch: data.epoch,
-                expected: electorate.hash(),
-                expected_epoch: electorate.epoch(),
-            });
-        }
-        electorate.position(&vote.signer).ok_or(Refusal::NotValidator(vote.signer))
+    /// Blocks that must not be pushed out while they are undecided.
+    fn pinned(&self) -> Vec<BlockId> {
+        let certificates = [&self.lock, &self.high_qc, &self.core.decision].into_iter().flatten();
+        certificates.map(|certificate| certificate.data.block).collect()
     }
 
     /// A message for a later height. `decision` may decide ours, and then the message is for now;
     /// otherwise one for the very next height waits, and from further on we need blocks.
-    pub(crate) fn later(
+    fn later(
         &mut self,
         now: Timestamp,
         from: PublicKey,
@@ -189,60 +140,146 @@ impl Replica {
         message: Message,
         fx: &mut Fx,
     ) -> Heard {
-        if height != self.height().next() {
-            fx.emit(Output::Behind { peer: from, height, certified: false });
-            return Ok(());
-        }
-        if let Some(decision) = decision.filter(|decision| decision.data.phase == Phase::Commit) {
+        let decision = decision.filter(|decision| decision.data.phase == Phase::Commit);
+        if height == self.core.height().next()
+            && let Some(decision) = decision
+        {
             self.on_certificate(now, from, decision, fx)?;
-            if height == self.height() {
+            if height == self.core.height() {
                 return self.receive(now, from, message, fx);
             }
         }
-        self.defer(from, message, fx);
+        self.core.later(from, height, message, fx);
         Ok(())
     }
 
-    /// Keeps a message for the next height, if it comes from one of its validators and is no larger
-    /// than an honest one.
-    fn defer(&mut self, from: PublicKey, message: Message, fx: &mut Fx) {
-        let next = self.tip.next_validators();
-        let certificates = 4_096 + 2 * 72 * next.len();
-        let (kind, max) = match &message {
-            Message::NewRound(_) => (0, certificates),
-            Message::Proposal(_) => (1, certificates + self.config.max_block_bytes),
-            Message::Certificate(certificate) => (2 + certificate.data.phase as u8, certificates),
-            _ => return fx.emit(Output::Dropped { peer: from, what: "early message" }),
-        };
-        let Some(position) = next.position(&from) else {
-            return fx.emit(Output::Dropped { peer: from, what: "early message of a stranger" });
-        };
-        if let Message::Proposal(proposal) = &message {
-            let leaders = self.schedule.leaders(next);
-            let round = proposal.vote.data.round;
-            let leads = leaders.leader(self.height().next(), round) == position;
-            if !leads || round >= Round(EARLY_ROUNDS) {
-                return fx.emit(Output::Dropped { peer: from, what: "early proposal" });
-            }
-        }
-        let bytes = codec::encoded_len(&message);
-        if bytes > max {
-            return fx.emit(Output::Dropped { peer: from, what: "early message of great size" });
-        }
-        // Whoever sent it says it again.
-        if !self.ahead.keep((from, kind), message, bytes, self.config.max_early_bytes) {
-            fx.emit(Output::Dropped { peer: from, what: "early message beyond the bound" });
+    /// Begins the height after the tip that the core has just moved to.
+    fn begin(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.restore();
+        self.resume(now, fx);
+        for (from, message) in self.core.early() {
+            self.deliver(now, from, message, fx);
         }
     }
 
-    /// Hears what was said early about the height that has just begun.
-    pub(crate) fn hear_early(&mut self, now: Timestamp, fx: &mut Fx) {
-        let early: Vec<_> = core::mem::take(&mut self.ahead).messages.into_iter().collect();
-        for ((from, _), (message, _)) in early {
-            self.deliver(now, from, message, fx);
+    /// Hands the decided block out as soon as its body is here and executed, and moves on.
+    fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) {
+        if self.core.try_decide(fx) {
+            self.begin(now, fx);
         }
     }
 }
 
-/// Early proposals are kept for this many rounds of the next height.
-const EARLY_ROUNDS: u64 = 2;
+impl Protocol for HotPokt {
+    const ID: vote::Protocol = vote::Protocol::HotPokt;
+
+    fn recover(mut core: Core, log: Vec<Record>) -> Self {
+        core.unread = log;
+        let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
+        let mut protocol = Self {
+            core,
+            high_qc: None,
+            lock: None,
+            new_rounds: BTreeMap::new(),
+            round: RoundState::new(Round::ZERO, None),
+            pace,
+        };
+        protocol.restore();
+        protocol
+    }
+
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn round(&self) -> Round {
+        self.round.number
+    }
+
+    fn start(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.resume(now, fx);
+    }
+
+    fn receive(&mut self, now: Timestamp, from: PublicKey, message: Message, fx: &mut Fx) -> Heard {
+        match message {
+            Message::NewRound(message) => self.on_new_round(now, from, *message, fx),
+            Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, fx),
+            Message::Vote(vote) => self.on_vote(now, from, vote, fx),
+            Message::Certificate(certificate) => self.on_certificate(now, from, *certificate, fx),
+            Message::BlockRequest(request) => {
+                self.core.on_block_request(now, from, request, fx);
+                Ok(())
+            }
+            Message::Block(block) => self.on_block(now, from, *block, fx),
+            Message::RoundRequest(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
+                Ok(())
+            }
+        }
+    }
+
+    fn own(&mut self, now: Timestamp, vote: Vote, fx: &mut Fx) {
+        self.count_own(now, vote, fx);
+    }
+
+    fn built(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        change: Option<ValidatorSet>,
+        fx: &mut Fx,
+    ) -> Result<(), ReplicaError> {
+        self.on_built(now, block, change, fx)
+    }
+
+    fn checked(
+        &mut self,
+        now: Timestamp,
+        block: BlockId,
+        verdict: Verdict,
+        fx: &mut Fx,
+    ) -> Result<(), ReplicaError> {
+        self.on_checked(now, block, verdict, fx)
+    }
+
+    fn advance(&mut self, now: Timestamp, tip: Tip, fx: &mut Fx) {
+        if tip.height() > self.core.tip.height() {
+            let adjacent = tip.height() == self.core.height();
+            self.core.reset(tip);
+            if !adjacent {
+                self.core.ahead = Default::default();
+            }
+            self.begin(now, fx);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, fx: &mut Fx) {
+        if now >= self.pace.due && !self.pace.is_due {
+            self.pace.is_due = true;
+            self.try_propose(now, fx);
+        }
+        if now >= self.pace.timeout && self.gives_up() {
+            // Should our last signature lie ahead of this height, there is nothing to sign here.
+            self.pace.timeout = now.after(self.core.config.resend);
+            self.want(self.round.number.next(), fx);
+        }
+        if now >= self.pace.resend {
+            self.pace.resend = now.after(self.core.config.resend);
+            self.resend(fx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        if self.core.position.is_none() {
+            return self.core.fetch.is_some().then_some(self.pace.resend);
+        }
+        let mut next = self.pace.resend;
+        if self.gives_up() {
+            next = next.min(self.pace.timeout);
+        }
+        if !self.pace.is_due && self.is_leader() {
+            next = next.min(self.pace.due);
+        }
+        Some(next)
+    }
+}

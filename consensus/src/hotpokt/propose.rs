@@ -2,132 +2,112 @@
 
 use alloc::boxed::Box;
 
-use pocket_types::block::{Block, Header, VERSION, beacon};
+use pocket_types::block::Block;
 use pocket_types::evidence::Evidence;
-use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
-use pocket_types::signature;
+use pocket_types::number::{Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
-use super::round::{charge, invalid, misplaced};
-use super::{Fx, Heard, Proposed};
-use crate::bodies::BodyState;
-use crate::certificates::Checked;
-use crate::header;
+use super::{Fx, Heard, HotPokt, Proposed};
+use crate::common::bodies::{BodyState, Identified};
+use crate::common::certificates::Checked;
+use crate::common::{Core, charge, header, invalid, misplaced};
+use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
+use crate::replica::input::Verdict;
 use crate::replica::message::{Message, Proposal};
-use crate::replica::output::{BuildRequest, Output};
-use crate::replica::record::Record;
-use crate::replica::{HostVerdict, Replica};
+use crate::replica::output::Output;
 use crate::signer::position;
 
-impl Replica {
+impl HotPokt {
     /// Whether this leader has yet to propose in this round.
     fn may_propose(&self) -> bool {
         let idle = self.round.proposed.is_none() && !self.round.building;
-        let data = self.data(self.round.number, Phase::Propose, BlockId::default());
-        let last = self.signer.as_ref().and_then(|signer| signer.last());
+        let data = self.core.data(self.round.number, Phase::Propose, BlockId::default());
+        let last = self.core.signer.as_ref().and_then(|signer| signer.last());
         self.is_leader()
             && idle
-            && self.decision.is_none()
+            && self.core.decision.is_none()
             && last.is_none_or(|last| position(&last.data) < position(&data))
     }
 
     /// Proposes, once a quorum has entered the round and the time has come: the block of the highest
     /// Prepare certificate, and only where there is none a fresh one.
-    pub(crate) fn try_propose(&mut self, now: Timestamp, fx: &mut Fx) {
+    pub(super) fn try_propose(&mut self, now: Timestamp, fx: &mut Fx) {
         if now < self.pace.due || !self.may_propose() {
             return;
         }
-        let electorate = self.electorate();
+        let electorate = self.core.electorate();
         let Some(tally) = self.new_rounds.get_mut(&self.round.number) else { return };
-        let (quorum, invalid) = tally.is_quorum(&electorate);
-        charge(&invalid, Phase::NewRound, fx);
-        if !quorum {
-            return;
+        // Before round 0 there was nothing that a NewRound could tell us of, and no certificate is made
+        // of these: it is enough that the channel says who is there.
+        if self.round.number == Round::ZERO {
+            if !tally.claims_quorum(&electorate) {
+                return;
+            }
+        } else {
+            let (quorum, invalid) = tally.is_quorum(&electorate);
+            charge(&invalid, Phase::NewRound, fx);
+            if !quorum {
+                return;
+            }
         }
-        let Some(justify) = self.high_qc.clone() else {
+        let justify = self.high_qc.clone().filter(|_| !cfg!(pocket_trap = "7"));
+        let Some(justify) = justify else {
             self.round.building = true;
-            return self.build(now, fx);
+            return self.core.build(now, fx);
         };
-        match self.bodies.get(&justify.data.block).map(|body| body.block.clone()) {
-            Some(block) => self.propose(block, Some(justify), fx),
-            None => self.fetch(justify, fx),
+        match self.core.bodies.get(&justify.data.block).map(|body| body.block.clone()) {
+            Some(block) => {
+                let id = justify.data.block;
+                self.propose(Identified { id, block }, Some(justify), fx);
+            }
+            None => self.core.fetch(&justify, fx),
         }
-    }
-
-    fn build(&mut self, now: Timestamp, fx: &mut Fx) {
-        let (Some(vrf), Some(signer)) = (&self.vrf, &self.signer) else { return };
-        let proposer = signer.public_key();
-        let height = self.height();
-        let (randomness, randomness_proof) = beacon::extend(self.tip.randomness(), height, vrf);
-        let (parent_certificate, invalid) = self.parent_certificate();
-        charge(&invalid, Phase::Commit, fx);
-        let validators = self.tip.validators();
-        let header = Header {
-            version: VERSION,
-            chain: self.tip.chain(),
-            height,
-            epoch: validators.epoch(),
-            parent: self.tip.block(),
-            parent_certificate,
-            time: now.max(Timestamp(self.tip.time().0.saturating_add(1))),
-            proposer,
-            state_root: Hash::ZERO,
-            transactions_root: Hash::ZERO,
-            evidence_root: Hash::ZERO,
-            validators: validators.hash(),
-            next_validators: self.tip.next_validators().hash(),
-            randomness,
-            randomness_proof,
-        };
-        let evidence = self.evidence.values().copied().collect();
-        let max_bytes = self.config.max_block_bytes;
-        fx.emit(Output::Build(Box::new(BuildRequest { header, evidence, max_bytes })));
     }
 
     /// The host's answer to a Build.
-    pub(crate) fn built(
+    pub(super) fn on_built(
         &mut self,
         now: Timestamp,
         block: Block,
         change: Option<ValidatorSet>,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
-        let signer = self.signer.as_ref().map(|signer| signer.public_key());
         let wanted = self.round.building
-            && block.header.height == self.height()
-            && Some(block.header.proposer) == signer;
+            && block.header.height == self.core.height()
+            && Some(block.header.proposer) == self.core.public_key();
         if !wanted {
             return Ok(());
         }
-        header::check(&block, &self.tip, &self.config, now).map_err(ReplicaError::Built)?;
-        let next = self.tip.electorate_of(change).map_err(ReplicaError::Set)?;
+        let next = self.core.check_built(now, &block, &self.core.tip, change)?;
         self.round.building = false;
-        if self.high_qc.is_some() {
+        if self.high_qc.is_some() && !cfg!(pocket_trap = "7") {
             self.try_propose(now, fx);
-        } else if self.keep_body(block.clone(), BodyState::Valid(next), false) {
+            return Ok(());
+        }
+        let block = Identified::from(block);
+        if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned()) {
             self.propose(block, None, fx);
         }
         Ok(())
     }
 
-    fn propose(&mut self, block: Block, justify: Option<Certificate>, fx: &mut Fx) {
-        let id = block.id();
-        self.record_body(&id, fx);
+    fn propose(&mut self, block: Identified, justify: Option<Certificate>, fx: &mut Fx) {
+        let Identified { id, block } = block;
+        self.core.record_body(&id, fx);
         let Some(vote) = self.sign(self.round.number, Phase::Propose, id, fx) else { return };
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: id, justify: justify.clone() });
         let entry = self.round.entry.clone();
         let message = Message::Proposal(Box::new(Proposal { vote, block, justify, entry }));
-        fx.emit(Output::Broadcast { to: self.electorate(), message });
+        fx.emit(Output::Broadcast { to: self.core.electorate(), message });
         self.prepare(fx);
     }
 
-    pub(crate) fn on_proposal(
+    pub(super) fn on_proposal(
         &mut self,
         now: Timestamp,
         from: PublicKey,
@@ -135,15 +115,15 @@ impl Replica {
         fx: &mut Fx,
     ) -> Heard {
         let data = proposal.vote.data;
-        self.check_network(&data)?;
+        self.core.check_network(&data)?;
         if data.phase != Phase::Propose {
             return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
         }
         let header = &proposal.block.header;
-        if data.height < self.height() {
+        if data.height < self.core.height() {
             return Ok(());
         }
-        if data.height > self.height() {
+        if data.height > self.core.height() {
             let decision = header.parent_certificate.clone();
             let message = Message::Proposal(Box::new(proposal));
             return self.later(now, from, data.height, decision, message, fx);
@@ -151,21 +131,20 @@ impl Replica {
         if data.round < self.round.number {
             return Ok(());
         }
-        let signer = self.check_signer(&proposal.vote)?;
-        let leader = self.leaders.leader(data.height, data.round);
-        if signer != leader {
-            let expected = self.leader(data.round);
+        let signer = self.core.check_signer(&proposal.vote)?;
+        if signer != self.core.leader_position(data.round) {
+            let expected = self.core.leader(data.round);
             return Err(Refusal::NotLeader { got: proposal.vote.signer, expected });
         }
         if self.round.number == data.round && self.round.proposed == Some(proposal.vote) {
             return Ok(());
         }
-        let key = self.tip.validators().key(signer).ok_or_else(|| invalid(&proposal.vote))?;
-        signature::verify(key, &data.digest(), &proposal.vote.signature)
-            .map_err(|_| invalid(&proposal.vote))?;
+        if !self.core.tip.validators().holds(&proposal.vote, signer) {
+            return Err(invalid(&proposal.vote));
+        }
         if let Some(first) = self.round.proposed.filter(|first| first.data.round == data.round) {
             if first.data.block != data.block {
-                self.accuse(Evidence::equivocation(first, proposal.vote), fx);
+                self.core.accuse(Evidence::equivocation(first, proposal.vote), fx);
             }
             return Ok(());
         }
@@ -186,12 +165,12 @@ impl Replica {
         for certificate in news.into_iter().flatten() {
             self.use_certificate(now, certificate, fx);
         }
-        if data.height != self.height() || data.round != self.round.number {
+        if data.height != self.core.height() || data.round != self.round.number {
             return Ok(());
         }
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: got, justify });
-        self.accept_body(block, fx);
+        self.core.accept_body(Identified { id: got, block }, &self.pinned(), fx);
         self.prepare(fx);
         self.try_decide(now, fx);
         Ok(())
@@ -219,7 +198,7 @@ impl Replica {
         let justify = match justify {
             Some(justify) => {
                 self.check_prepared(justify, round)?;
-                if justify.data.block != vote.data.block {
+                if justify.data.block != vote.data.block && !cfg!(pocket_trap = "2") {
                     let (got, expected) = (vote.data.block, justify.data.block);
                     return Err(Refusal::JustifyBlock { got, expected });
                 }
@@ -231,48 +210,28 @@ impl Replica {
             }
             None => None,
         };
-        if self.bodies.get(&vote.data.block).is_none() {
-            header::check(block, &self.tip, &self.config, now)?;
+        if self.core.bodies.get(&vote.data.block).is_none() {
+            header::check(block, &self.core.tip, Self::ID, &self.core.config, now)?;
         }
         Ok([entry, justify])
     }
 
-    /// Has a body that passed the header's checks executed, unless it is known.
-    pub(crate) fn accept_body(&mut self, block: Block, fx: &mut Fx) {
-        if self.bodies.get(&block.id()).is_some() {
-            return;
-        }
-        if self.keep_body(block.clone(), BodyState::Checking, false) {
-            fx.emit(Output::Check(Box::new(block)));
-        }
-    }
-
     /// The host's answer to a Check.
-    pub(crate) fn checked(
+    pub(super) fn on_checked(
         &mut self,
         now: Timestamp,
         block: BlockId,
-        verdict: HostVerdict,
+        verdict: Verdict,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
         let waits = |state: &BodyState| matches!(state, BodyState::Checking);
-        if !self.bodies.get(&block).is_some_and(|body| waits(&body.state)) {
+        if !self.core.bodies.get(&block).is_some_and(|body| waits(&body.state)) {
             return Ok(());
         }
-        let state = match verdict {
-            HostVerdict::Valid { change } => {
-                BodyState::Valid(self.tip.electorate_of(change).map_err(ReplicaError::Set)?)
-            }
-            HostVerdict::Invalid(reason) => {
-                let proposed = self.round.proposed.filter(|vote| vote.data.block == block);
-                if let Some(vote) = proposed {
-                    let reason = Refusal::Execution(reason.clone());
-                    fx.emit(Output::Misbehaviour { peer: vote.signer, reason });
-                }
-                BodyState::Invalid(reason)
-            }
-        };
-        if let Some(body) = self.bodies.get_mut(&block) {
+        let proposed = self.round.proposed.filter(|vote| vote.data.block == block);
+        let proposer = proposed.map(|vote| vote.signer);
+        let state = Core::verdict(&self.core.tip, verdict, proposer, fx)?;
+        if let Some(body) = self.core.bodies.get_mut(&block) {
             body.state = state;
         }
         self.prepare(fx);
@@ -286,15 +245,15 @@ impl Replica {
         let Some(proposed) = &self.round.proposal else { return };
         let block = proposed.block;
         let valid = |state: &BodyState| matches!(state, BodyState::Valid(_));
-        let known = self.bodies.get(&block).is_some_and(|body| valid(&body.state));
+        let known = self.core.bodies.get(&block).is_some_and(|body| valid(&body.state));
         if !known || !self.is_safe(proposed) {
             return;
         }
-        let data = self.data(self.round.number, Phase::Prepare, block);
-        if !self.signer.as_ref().is_some_and(|signer| signer.may_sign(&data)) {
+        let data = self.core.data(self.round.number, Phase::Prepare, block);
+        if !self.core.may_sign(&data) {
             return;
         }
-        self.record_body(&block, fx);
+        self.core.record_body(&block, fx);
         if let Some(vote) = self.sign(self.round.number, Phase::Prepare, block, fx) {
             self.cast(vote, fx);
         }
@@ -303,31 +262,15 @@ impl Replica {
     /// The rule that keeps decisions: see [`crate::hotpokt`].
     fn is_safe(&self, proposed: &Proposed) -> bool {
         self.lock.as_ref().is_none_or(|lock| {
-            lock.data.block == proposed.block
+            let block = match &proposed.justify {
+                Some(justify) if cfg!(pocket_trap = "2") => justify.data.block,
+                _ => proposed.block,
+            };
+            if cfg!(pocket_trap = "3") {
+                return lock.data.block == block;
+            }
+            lock.data.block == block
                 || proposed.justify.as_ref().is_some_and(|qc| qc.data.round > lock.data.round)
         })
-    }
-
-    /// A body is durable before a signature for it leaves.
-    pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Fx) {
-        if let Some(body) = self.bodies.get_mut(id).filter(|body| !body.recorded) {
-            body.recorded = true;
-            fx.record(Record::Body(Box::new(body.block.clone())));
-        }
-    }
-
-    /// Keeps a proof of misbehaviour until a block holds it.
-    pub(crate) fn accuse(&mut self, evidence: Evidence, fx: &mut Fx) {
-        let id = evidence.id();
-        if self.evidence.contains_key(&id) || self.config.max_evidence == 0 {
-            return;
-        }
-        if self.evidence.len() >= self.config.max_evidence {
-            let oldest = self.evidence.iter().min_by_key(|(_, e)| e.offence().height);
-            let oldest = oldest.map(|(id, _)| *id);
-            oldest.map(|id| self.evidence.remove(&id));
-        }
-        self.evidence.insert(id, evidence);
-        fx.emit(Output::Evidence(Box::new(evidence)));
     }
 }

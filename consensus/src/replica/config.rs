@@ -2,10 +2,10 @@
 
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
-use pocket_types::key::SecretKey;
 use pocket_types::number::Duration;
 use pocket_types::vote::Certificate;
-use pocket_types::vrf::VrfSecret;
+
+use crate::schedule::LeaderSchedule;
 
 /// The largest block that may be decided: with the largest certificates beside it, it still fits a
 /// message of [`Block::MAX_BYTES`] and a header, which every channel must carry, as a proposal
@@ -13,21 +13,18 @@ use pocket_types::vrf::VrfSecret;
 /// ([`SyncMessage`](crate::sync::SyncMessage)).
 pub const MAX_BLOCK_BYTES: usize = Block::MAX_BYTES - Certificate::MAX_BYTES - 1024;
 
-/// A validator's keys.
-#[derive(Debug)]
-pub struct Identity {
-    /// Signs votes and proposals.
-    pub key: SecretKey,
-    /// Proves the randomness of proposed blocks.
-    pub vrf: VrfSecret,
-}
-
 /// Times and bounds. All validators of a network should agree on the times; they may differ without
 /// harm to safety.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
+    /// How leaders follow each other. All validators must agree.
+    pub schedule: LeaderSchedule,
+    /// How many rounds in a row each of them leads; at least 1. All validators must agree.
+    pub leader_rounds: u64,
     /// From one block's time to the next's, when all goes well.
     pub block_time: Duration,
+    /// What the block time is counted from.
+    pub pace: Pace,
     /// How long round 0 may take, counted from when its proposal is due.
     pub timeout: Duration,
     /// Each further round may take this many percent of the one before; at least 100.
@@ -56,11 +53,28 @@ pub struct Config {
     pub max_unstored: usize,
 }
 
+/// When the next block is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Pace {
+    /// A block time after the last block was proposed, or at once if that has passed: blocks are
+    /// decided a block time apart on average, however long deciding takes, and one slow block delays
+    /// no later one.
+    #[default]
+    Steady,
+    /// A block time after the last block was decided here: every delay adds up. What a pacemaker
+    /// without a target does, to compare with.
+    AfterDecision,
+}
+
 impl Default for Config {
     /// One-second blocks.
     fn default() -> Self {
         Self {
+            schedule: LeaderSchedule::default(),
+            leader_rounds: 1,
             block_time: Duration(1_000),
+            pace: Pace::default(),
             timeout: Duration(2_000),
             timeout_growth: 150,
             timeout_cap: Duration(60_000),

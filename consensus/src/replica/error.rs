@@ -77,6 +77,16 @@ pub enum RecoverError {
         /// Its phase.
         phase: Phase,
     },
+    /// The log belongs to another protocol. Signatures of two protocols say nothing of each other, so a
+    /// validator changes protocol only together with all others, after a decided height, and with a new
+    /// log.
+    #[error("the log belongs to protocol {got:?}, ours is {expected:?}")]
+    WrongProtocol {
+        /// The protocol in the log.
+        got: Protocol,
+        /// Ours.
+        expected: Protocol,
+    },
     /// The log belongs to another network.
     #[error("the log belongs to network {got}, ours is {expected}")]
     WrongChain {
@@ -100,8 +110,13 @@ pub enum Refusal {
         expected: ChainId,
     },
     /// A vote or certificate of another protocol.
-    #[error("for protocol {0:?}")]
-    WrongProtocol(Protocol),
+    #[error("for protocol {got:?}, ours is {expected:?}")]
+    WrongProtocol {
+        /// The protocol it names.
+        got: Protocol,
+        /// Ours.
+        expected: Protocol,
+    },
     /// A vote by another validator set.
     #[error("for validator set {got} (epoch {got_epoch}), expected {expected} ({expected_epoch})")]
     WrongSet {
@@ -144,6 +159,9 @@ pub enum Refusal {
     /// A NewRound that names a block.
     #[error("a NewRound signature names block {0}")]
     NewRoundBlock(BlockId),
+    /// A signature that vouches for a certificate in a protocol where none does.
+    #[error("vouches for a certificate of round {0}, which this protocol doesn't sign")]
+    SignsHigh(Round),
     /// A vote sent to somebody who doesn't lead its round.
     #[error("a vote for round {0}, which we don't lead")]
     NotOurRound(Round),

@@ -132,6 +132,7 @@ impl Lab {
             round: Round(round),
             phase,
             block,
+            high: None,
         }
     }
 
@@ -168,7 +169,7 @@ impl Lab {
             parent_certificate: None,
             time: Timestamp(900 + salt),
             proposer: public(proposer),
-            state_root: state_root(Hash::ZERO, Height(1)),
+            state_root: state_root(BlockId::default(), Height(1)),
             transactions_root: Block::transactions_root(&[]),
             evidence_root: Block::evidence_root(&[]),
             validators: electorate.hash(),
@@ -217,7 +218,7 @@ impl Lab {
     }
 
     pub fn locked(&self) -> Option<BlockId> {
-        self.replica.lock().map(|lock| lock.data.block)
+        self.replica.protocol().lock().map(|lock| lock.data.block)
     }
 }
 

@@ -11,7 +11,7 @@ use pocket_consensus::light::{
     Record, Start,
 };
 use pocket_types::block::{Block, Header, VERSION, beacon};
-use pocket_types::codec::Bytes;
+use pocket_types::codec::{Bytes, List};
 use pocket_types::finality::{FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
@@ -19,8 +19,9 @@ use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::light::{Checkpoint, LightBlock, Rules, Trusted, TrustingPeriod};
 use pocket_types::machine::{Machine, Tick};
 use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::scheme::Scheme;
 use pocket_types::validator::{Validator, ValidatorSet};
-use pocket_types::vote::{Certificate, Phase, Protocol, Scheme, VoteData};
+use pocket_types::vote::{Certificate, Phase, Protocol, VoteData};
 use pocket_types::vrf::VrfSecret;
 
 pub const CHAIN: ChainId = ChainId(Hash([7; 32]));
@@ -245,6 +246,7 @@ pub fn signed(
         round: Round(round),
         phase: Phase::Commit,
         block: header.id(),
+        high: None,
     };
     let mut signatures = BTreeMap::new();
     for (n, _) in members.iter().filter(|(n, _)| signers.is_none_or(|signers| signers.contains(n)))
@@ -261,6 +263,7 @@ pub fn signed(
         data,
         scheme: Scheme::Ed25519List,
         signers: Bytes::new(bitmap).unwrap(),
+        highs: List::empty(),
         signatures: Bytes::new(signatures).unwrap(),
     };
     let proof = FinalityProof::commit(header, certificate);

@@ -7,15 +7,21 @@
     clippy::collapsible_match
 )]
 
+pub mod adversary;
 pub mod lab;
+pub mod oracle;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pocket_consensus::replica::config::{Config, Identity};
+use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
+use pocket_consensus::signer::{Position, position};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
-use pocket_consensus::{BuildRequest, Record, Replica, ReplicaError, Sync, Tip, Verdict};
+use pocket_consensus::{
+    BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
+};
+use pocket_sim::cheap::{CheapKeys, CheapVerifier};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
 use pocket_types::block::Block;
 use pocket_types::codec::List;
@@ -25,8 +31,9 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
-use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
-use pocket_types::validator::{Validator, ValidatorSet};
+use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
+use pocket_types::scheme::Keys as _;
+use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::VrfSecret;
 use serde::{Deserialize, Serialize};
@@ -39,11 +46,15 @@ pub struct Setup {
     pub changes: BTreeMap<u64, Vec<u64>>,
     pub config: Config,
     pub sync: sync::Config,
-    /// Validators that propose two blocks, vote twice and lie to syncing peers.
+    /// Validators that misbehave.
     pub byzantine: BTreeSet<usize>,
+    /// How they do.
+    pub mischief: Vec<Mischief>,
     /// Whether Decided is announced to all, and from whom blocks are served.
     pub gossip: bool,
     pub execution: Duration,
+    /// Signatures that cost a hash, or real ones.
+    pub cheap: bool,
 }
 
 pub fn chain() -> ChainId {
@@ -59,7 +70,7 @@ pub fn vrf(node: usize) -> VrfSecret {
 }
 
 pub fn identity(node: usize) -> Identity {
-    Identity { key: key(node), vrf: vrf(node) }
+    Identity::new(key(node), vrf(node))
 }
 
 pub fn config() -> Config {
@@ -76,11 +87,18 @@ pub fn config() -> Config {
 
 /// Weights by node; a node without weight is no validator.
 pub fn set(epoch: u64, weights: &[u64]) -> ValidatorSet {
+    set_of(false, epoch, weights)
+}
+
+fn set_of(cheap: bool, epoch: u64, weights: &[u64]) -> ValidatorSet {
     let weighty = weights.iter().enumerate().filter(|(_, weight)| **weight > 0);
-    let members = weighty.map(|(node, &weight)| Validator {
-        public_key: key(node).public_key(),
-        vrf_key: vrf(node).public_key(),
-        weight: Weight(weight),
+    let members = weighty.map(|(node, &weight)| match cheap {
+        true => CheapKeys(node as u64).validator(weight),
+        false => Validator {
+            public_key: key(node).public_key(),
+            vrf_key: vrf(node).public_key(),
+            weight: Weight(weight),
+        },
     });
     ValidatorSet::new(Epoch(epoch), members.collect()).unwrap()
 }
@@ -99,20 +117,52 @@ impl Setup {
                 ..sync::Config::default()
             },
             byzantine: BTreeSet::new(),
+            mischief: vec![Mischief::Equivocate, Mischief::VoteTwice, Mischief::LieToSync],
             gossip: true,
             execution: Duration(1),
+            cheap: false,
         }
     }
 
+    /// With signatures that cost a hash.
+    pub fn cheap(weights: &[u64]) -> Self {
+        Self { cheap: true, ..Self::new(weights) }
+    }
+
     pub fn genesis(&self) -> Tip {
-        Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, &self.weights)).unwrap()
+        let electorate = self.electorate(set_of(self.cheap, 0, &self.weights));
+        Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate)
+    }
+
+    pub fn electorate(&self, set: ValidatorSet) -> Electorate {
+        if self.cheap {
+            let verifier = Box::new(CheapVerifier::new(&set));
+            return Electorate::with_verifier(set, verifier).unwrap();
+        }
+        Electorate::new(set).unwrap()
+    }
+
+    fn electorate_at(&self, evidence: &Evidence) -> Electorate {
+        self.electorate(self.set_at(evidence.offence().height.0))
+    }
+
+    pub fn identity(&self, node: usize) -> Identity {
+        if self.cheap { Identity::with_keys(CheapKeys(node as u64)) } else { identity(node) }
+    }
+
+    pub fn public(&self, node: usize) -> PublicKey {
+        if self.cheap { CheapKeys(node as u64).public_key() } else { public(node) }
+    }
+
+    pub fn vote(&self, node: usize, data: VoteData) -> Vote {
+        if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
     }
 
     /// The set that decides a height.
     pub fn set_at(&self, height: u64) -> ValidatorSet {
         let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
         let (epoch, weights) = past.fold((0, &self.weights), |(epoch, _), (_, w)| (epoch + 1, w));
-        set(epoch, weights)
+        set_of(self.cheap, epoch, weights)
     }
 
     /// What executing a height yields.
@@ -125,27 +175,31 @@ impl Setup {
         let height = last.block.header.height.0;
         let sets = [0, 1, 2].map(|ahead| self.set_at(height + ahead));
         let [decided_by, validators, next_validators] = sets;
-        Tip::stored(&last.proof, decided_by, validators, next_validators).unwrap()
+        let decided_by = self.electorate(decided_by);
+        Tip::stored_of(&last.proof, decided_by, validators, next_validators).unwrap()
     }
 }
 
-pub fn state_root(parent: Hash, height: Height) -> Hash {
-    Domain::custom("test state").hasher().fixed(&parent.0).number(height.0).finish()
+/// A ledger whose state is its history.
+pub fn state_root(parent: BlockId, height: Height) -> Hash {
+    Domain::custom("test state").hasher().fixed(&parent.0.0).number(height.0).finish()
 }
 
-pub fn finish(request: &BuildRequest, parent_root: Hash) -> Block {
+pub fn finish(request: &BuildRequest) -> Block {
     let mut header = request.header.clone();
     let evidence = request.evidence.clone();
-    header.state_root = state_root(parent_root, header.height);
+    header.state_root = state_root(header.parent, header.height);
     header.transactions_root = Block::transactions_root(&[]);
     header.evidence_root = Block::evidence_root(&evidence);
     Block { header, transactions: List::empty(), evidence: List::new(evidence).unwrap() }
 }
 
 /// Both machines as one, as a host would run them.
-pub struct Both {
-    pub replica: Replica,
+pub struct Both<P: Protocol> {
+    pub replica: Replica<P>,
     pub sync: Sync,
+    /// A store failed: neither says anything more.
+    pub stopped: bool,
 }
 
 pub enum BothInput {
@@ -165,7 +219,7 @@ pub enum BothOutput {
     Sync(sync::Output),
 }
 
-impl Machine for Both {
+impl<P: Protocol> Machine for Both<P> {
     type Input = BothInput;
     type Record = Record;
     type Output = BothOutput;
@@ -181,6 +235,9 @@ impl Machine for Both {
             BothInput::Replica(input) => (Some(input), None),
             BothInput::Sync(input) => (None, Some(input)),
         };
+        if self.stopped && replica.is_none() {
+            return Ok(Step::empty());
+        }
         let mut step = match replica {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
@@ -197,10 +254,15 @@ impl Machine for Both {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let step = self.replica.release(now, receipt).map(wrap);
+        self.stopped |= matches!(step, Err(ReplicaError::Poisoned(_)));
+        step
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
+        if self.stopped {
+            return None;
+        }
         [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
     }
 }
@@ -228,6 +290,8 @@ pub enum Event {
     Locked(Height),
     Diverged,
     Poisoned,
+    /// A Byzantine validator did this.
+    Acted(Mischief),
 }
 
 #[derive(Clone, Default)]
@@ -240,13 +304,16 @@ pub struct Disk {
     pub steps: BTreeMap<u64, usize>,
 }
 
-pub struct Node {
-    machine: Option<Both>,
+pub struct Node<P: Protocol = HotPokt> {
+    machine: Option<Both<P>>,
     tip: Tip,
+    adversary: Option<Adversary>,
+    /// Decided blocks whose proof is of a descendant: committed together with it.
+    undivided: Vec<DecidedBlock>,
 }
 
-impl Node {
-    pub fn replica(&self) -> &Replica {
+impl<P: Protocol> Node<P> {
+    pub fn replica(&self) -> &Replica<P> {
         &self.machine.as_ref().unwrap().replica
     }
     pub fn sync(&self) -> &Sync {
@@ -254,12 +321,15 @@ impl Node {
     }
 }
 
-type Ctx<'a> = Context<'a, Node>;
+type Ctx<'a, P> = Context<'a, Node<P>>;
 
 pub fn node_of(key: &PublicKey) -> usize {
     thread_local! {
         static NODES: BTreeMap<PublicKey, usize> =
-            (0..40).map(|node| (self::key(node).public_key(), node)).collect();
+            (0..40).flat_map(|node| {
+                let cheap = CheapKeys(node as u64).public_key();
+                [(self::key(node).public_key(), node), (cheap, node)]
+            }).collect();
     }
     NODES.with(|nodes| nodes[key])
 }
@@ -271,59 +341,56 @@ pub fn public(node: usize) -> PublicKey {
     KEYS.with(|keys| keys[node])
 }
 
-impl Node {
-    fn parent_root(&self, context: &mut Ctx<'_>, height: Height) -> Option<Hash> {
-        let chain = &context.disk().chain;
-        if chain.len() as u64 + 1 != height.0 {
-            return None;
-        }
-        Some(chain.last().map_or(Hash::ZERO, |last| last.block.header.state_root))
-    }
-
-    fn commit(&mut self, context: &mut Ctx<'_>, block: Block, proof: FinalityProof) -> bool {
+impl<P: Protocol> Node<P> {
+    fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        if context.disk().chain.len() as u64 + 1 != height.0 {
+        self.undivided.retain(|entry| entry.block.header.height < height);
+        let have = context.disk().chain.len() as u64;
+        self.undivided.retain(|entry| entry.block.header.height.0 > have);
+        if have + self.undivided.len() as u64 + 1 != height.0 {
             return false;
         }
-        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        let direct = proof.header() == Some(&block.header);
+        self.undivided.push(DecidedBlock { block, proof });
+        if !direct {
+            return false;
+        }
+        let blocks = std::mem::take(&mut self.undivided);
+        self.tip = match &blocks[..] {
+            [one] => self.tip.after(&one.proof, context.setup().change(height)).unwrap(),
+            _ => context.setup().clone().tip(&blocks),
+        };
         let disk = context.disk();
-        disk.chain.push(DecidedBlock { block, proof });
+        disk.chain.extend(blocks);
         disk.log.retain(|record| record.height() > height);
         true
     }
 
-    fn consensus(&mut self, context: &mut Ctx<'_>, output: output::Output) {
+    fn consensus(&mut self, context: &mut Ctx<'_, P>, output: output::Output) {
         use output::Output;
         match output {
             Output::Send { to, message } => {
                 self.watch(context, &message);
-                if context.setup().byzantine.contains(&context.node()) {
-                    self.vote_twice(context, node_of(&to), &message);
-                }
-                context.send(node_of(&to), Net::Consensus(message));
+                self.say(context, node_of(&to), message);
             }
             Output::Broadcast { to, message } => {
                 self.watch(context, &message);
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
-                let others: Vec<usize> = members.filter(|&node| node != context.node()).collect();
-                for (turn, node) in others.into_iter().enumerate() {
-                    let message = self.corrupt(context, turn, &message);
-                    context.send(node, Net::Consensus(message));
+                for node in members.filter(|&node| node != context.node()).collect::<Vec<_>>() {
+                    self.say(context, node, message.clone());
                 }
             }
             Output::Build(request) => {
                 let height = request.header.height;
-                let root = self.parent_root(context, height).expect("builds on what is committed");
                 let change = context.setup().change(height);
-                let block = Box::new(finish(&request, root));
+                let block = Box::new(finish(&request));
                 let built = input::Input::Built { block, change };
                 context.answer(context.setup().execution, BothInput::Replica(built));
             }
             Output::Check(block) => {
                 let height = block.header.height;
-                // The host may have committed this height by sync in the meantime.
-                let Some(root) = self.parent_root(context, height) else { return };
-                let verdict = if block.header.state_root == state_root(root, height) {
+                let verdict = if block.header.state_root == state_root(block.header.parent, height)
+                {
                     Verdict::Valid { change: context.setup().change(height) }
                 } else {
                     Verdict::Invalid("state root".into())
@@ -336,8 +403,9 @@ impl Node {
                 let decided = DecidedBlock { block: *block, proof: *proof };
                 if context.setup().gossip {
                     let next = context.setup().set_at(decided.block.header.height.0 + 1);
-                    let decides = |node| next.members.iter().any(|m| m.public_key == public(node));
-                    for node in (0..context.nodes()).filter(|&node| !decides(node)) {
+                    let decides: Vec<usize> =
+                        next.members.iter().map(|member| node_of(&member.public_key)).collect();
+                    for node in (0..context.nodes()).filter(|node| !decides.contains(node)) {
                         let message = SyncMessage::Decided(Box::new(decided.clone()));
                         context.send(node, Net::Sync(message));
                     }
@@ -361,7 +429,7 @@ impl Node {
         }
     }
 
-    fn sync_output(&mut self, context: &mut Ctx<'_>, output: sync::Output) {
+    fn sync_output(&mut self, context: &mut Ctx<'_, P>, output: sync::Output) {
         use sync::Output;
         match output {
             Output::Send { to, message } => context.send(node_of(&to), Net::Sync(message)),
@@ -371,9 +439,11 @@ impl Node {
                     Ok(chain.get(height.0 as usize - 1).cloned())
                 };
                 let mut range = serve::respond(&request, read).unwrap();
-                if context.setup().byzantine.contains(&context.node()) {
+                let lies = |adversary: &Adversary| adversary.kinds.contains(&Mischief::LieToSync);
+                if self.adversary.as_ref().is_some_and(lies) {
                     let mut blocks = range.blocks.into_vec();
                     if let Some(block) = blocks.last_mut() {
+                        context.observe(Event::Acted(Mischief::LieToSync));
                         block.block.header.state_root = Hash([9; 32]);
                         let mut links = block.proof.links.clone().into_vec();
                         links[0].header = block.block.header.clone();
@@ -387,9 +457,8 @@ impl Node {
             Output::Apply(decided) => {
                 let DecidedBlock { block, proof } = *decided;
                 let (id, height) = (block.id(), block.header.height);
-                if let Some(root) = self.parent_root(context, height) {
-                    assert_eq!(block.header.state_root, state_root(root, height));
-                    self.commit(context, block, proof);
+                assert_eq!(block.header.state_root, state_root(block.header.parent, height));
+                if self.commit(context, block, proof) {
                     context.observe(Event::Applied(height, id));
                     let tip = Box::new(self.tip.clone());
                     context.answer(Duration(0), BothInput::Replica(input::Input::Advance(tip)));
@@ -406,7 +475,7 @@ impl Node {
     }
 
     /// Tells the oracles what this node signed.
-    fn watch(&self, context: &mut Ctx<'_>, message: &Message) {
+    fn watch(&self, context: &mut Ctx<'_, P>, message: &Message) {
         let votes = match message {
             Message::NewRound(message) => vec![Some(message.vote), message.commit],
             Message::Proposal(proposal) => vec![Some(proposal.vote)],
@@ -418,53 +487,43 @@ impl Node {
         }
     }
 
-    /// A Byzantine leader shows every second replica another block.
-    fn corrupt(&self, context: &mut Ctx<'_>, turn: usize, message: &Message) -> Message {
-        let byzantine = context.setup().byzantine.contains(&context.node());
-        match message {
-            Message::Proposal(proposal)
-                if byzantine && turn % 2 == 1 && proposal.justify.is_none() =>
-            {
-                let mut other = proposal.clone();
-                other.block.header.time.0 += 1;
-                let data = VoteData { block: other.block.id(), ..other.vote.data };
-                other.vote = Vote::sign(data, &key(context.node()));
-                Message::Proposal(other)
-            }
-            _ => message.clone(),
-        }
-    }
-
-    fn vote_twice(&self, context: &mut Ctx<'_>, to: usize, message: &Message) {
-        if let Message::Vote(vote) = message {
-            let data = VoteData { block: BlockId(Hash([3; 32])), ..vote.data };
-            let other = Vote::sign(data, &key(context.node()));
-            context.send(to, Net::Consensus(Message::Vote(other)));
-        }
+    fn say(&mut self, context: &mut Ctx<'_, P>, to: usize, message: Message) {
+        let Some(adversary) = &mut self.adversary else {
+            return context.send(to, Net::Consensus(message));
+        };
+        adversary.learn(&message);
+        let setup = context.setup().clone();
+        let (said, done) = adversary.twist(&setup, context.random(), to, &message);
+        done.into_iter().for_each(|kind| context.observe(Event::Acted(kind)));
+        said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
     }
 }
 
-impl Process for Node {
-    type Machine = Both;
+impl<P: Protocol> Process for Node<P> {
+    type Machine = Both<P>;
     type Setup = Setup;
     type Message = Net;
     type Event = Event;
     type Disk = Disk;
 
-    fn boot(context: &mut Ctx<'_>) -> Self {
+    fn boot(context: &mut Ctx<'_, P>) -> Self {
         let tip = context.setup().clone().tip(&context.disk().chain);
         let log = context.disk().log.clone();
         let (config, sync) = (context.setup().config, context.setup().sync);
-        let identity = Some(identity(context.node()));
+        let identity = Some(context.setup().identity(context.node()));
         let replica = Replica::recover(config, identity, tip.clone(), log).unwrap();
         let sync = Sync::new(sync, tip.clone()).unwrap();
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        Self { machine: Some(Both { replica, sync }), tip }
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        let adversary =
+            byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
+        let machine = Some(Both { replica, sync, stopped: false });
+        Self { machine, tip, adversary, undivided: vec![] }
     }
 
-    fn machine(&mut self) -> Option<&mut Both> {
+    fn machine(&mut self) -> Option<&mut Both<P>> {
         self.machine.as_mut()
     }
 
@@ -472,7 +531,7 @@ impl Process for Node {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
             if record.height().0 > disk.chain.len() as u64 {
@@ -481,19 +540,33 @@ impl Process for Node {
         }
     }
 
-    fn receive(&mut self, _: &mut Ctx<'_>, from: usize, message: Net) -> Option<BothInput> {
-        let from = public(from);
+    fn receive(
+        &mut self,
+        context: &mut Ctx<'_, P>,
+        from: usize,
+        message: Net,
+    ) -> Option<BothInput> {
+        if let (Some(adversary), Net::Consensus(message)) = (&mut self.adversary, &message) {
+            adversary.learn(message);
+            if adversary.ignores(from, context.nodes()) {
+                context.observe(Event::Acted(Mischief::Exclude));
+                return None;
+            }
+        }
+        let from = context.setup().public(from);
         Some(match message {
             Net::Consensus(message) => BothInput::Replica(input::Input::Message { from, message }),
             Net::Sync(message) => BothInput::Sync(sync::Input::Message { from, message }),
         })
     }
 
-    fn perform(&mut self, context: &mut Ctx<'_>, output: BothOutput) {
+    fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
+                    && vote.data.block != BlockId::default()
                 {
                     context.observe(Event::Locked(vote.data.height));
                 }
@@ -503,7 +576,7 @@ impl Process for Node {
         }
     }
 
-    fn refused(&mut self, context: &mut Ctx<'_>, error: Error<Self>) {
+    fn refused(&mut self, context: &mut Ctx<'_, P>, error: Error<Self>) {
         if matches!(error, ReplicaError::Poisoned(_)) {
             context.observe(Event::Poisoned);
         } else {
@@ -523,19 +596,26 @@ impl Process for Node {
     }
 }
 
-pub type Sim = Simulation<Node>;
+use adversary::{Adversary, Mischief};
+
+pub type Sim<P = HotPokt> = Simulation<Node<P>>;
 
 pub fn simulate(setup: Setup, nodes: usize, plan: Plan) -> Sim {
     Simulation::new(setup, nodes, plan)
 }
 
+/// The same network by another protocol.
+pub fn simulate_by<P: Protocol>(setup: Setup, nodes: usize, plan: Plan) -> Sim<P> {
+    Simulation::new(setup, nodes, plan)
+}
+
 /// Height of a node's chain.
-pub fn height(sim: &Sim, node: usize) -> u64 {
+pub fn height<P: Protocol>(sim: &Sim<P>, node: usize) -> u64 {
     sim.disk(node).chain.len() as u64
 }
 
 /// Nobody honest disagrees, signs twice, signs before storing, or finds honest peers at fault.
-pub fn check(sim: &Sim, nodes: usize) -> Result<(), String> {
+pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
     let byzantine = &sim.setup().byzantine;
     let honest: Vec<usize> = (0..nodes).filter(|node| !byzantine.contains(node)).collect();
     let mut decided: BTreeMap<u64, BlockId> = BTreeMap::new();
@@ -554,7 +634,9 @@ pub fn check(sim: &Sim, nodes: usize) -> Result<(), String> {
     for seen in sim.observations() {
         match &seen.event {
             Event::Signed(vote) if honest.contains(&seen.node) => {
-                if vote.signer == public(seen.node) && !sim.disk(seen.node).signed.contains(vote) {
+                if vote.signer == sim.setup().public(seen.node)
+                    && !sim.disk(seen.node).signed.contains(vote)
+                {
                     return Err(format!("node {} sent {vote:?} before storing it", seen.node));
                 }
             }
@@ -569,7 +651,9 @@ pub fn check(sim: &Sim, nodes: usize) -> Result<(), String> {
                 }
             }
             Event::Evidence(evidence) => {
-                let offence = evidence.verify(chain()).map_err(|error| error.to_string())?;
+                let electorate = sim.setup().electorate_at(evidence);
+                let offence = evidence.verify_by(chain(), &electorate);
+                let offence = offence.map_err(|error| error.to_string())?;
                 if honest.contains(&node_of(&offence.offender)) {
                     return Err(format!("evidence against honest {}", offence.offender));
                 }
@@ -583,8 +667,8 @@ pub fn check(sim: &Sim, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
-    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let place = |vote: &Vote| position(&vote.data);
+    let mut blocks: BTreeMap<Position, BlockId> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
         if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pocket_sim::{Context, Plan, Process, Simulation};
+use pocket_sim::{Context, Plan, Process, Simulation, Stage};
 use pocket_types::machine::{Machine, Outbox, Poisoned, Receipt, Step, Tick};
 use pocket_types::number::{Duration, Timestamp};
 
@@ -172,6 +172,10 @@ impl Process for Node {
 
     fn refused(&mut self, context: &mut Context<'_, Self>, _: Poisoned) {
         context.observe(Event::Refused);
+    }
+
+    fn stage(number: &u64) -> Option<Stage> {
+        Some(Stage { round: number / 10, phase: (number % 10) as u8 })
     }
 
     fn kind(_: &u64) -> &'static str {

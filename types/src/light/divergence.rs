@@ -15,8 +15,9 @@ use crate::hash::Hash;
 use crate::id::BlockId;
 use crate::key::{PublicKey, Signature};
 use crate::number::Height;
+use crate::scheme::Scheme;
 use crate::validator::ValidatorSet;
-use crate::vote::{Certificate, Scheme, Vote};
+use crate::vote::{Certificate, Vote};
 
 /// The most headers on the way from the common header to either of the two that conflict.
 pub const MAX_STEPS: usize = 8;
@@ -267,7 +268,14 @@ fn signed(certificate: &Certificate, set: &ValidatorSet) -> BTreeMap<PublicKey, 
     let keys = members.map(|member| member.public_key);
     let vote = |(index, signer): (usize, PublicKey)| {
         let signature = signatures.get(index).copied().map(Signature);
-        (signer, signature.map(|signature| Vote { data: certificate.data, signer, signature }))
+        (
+            signer,
+            signature.map(|signature| Vote {
+                data: certificate.data,
+                signer,
+                signature: signature.into(),
+            }),
+        )
     };
     keys.enumerate().map(vote).collect()
 }

@@ -4,6 +4,7 @@
 pub mod tree;
 
 use pocket_types::block::{Block, Header, VERSION, beacon};
+use pocket_types::candidacy::{Candidacy, Election, Seed};
 use pocket_types::codec::{Bytes, List};
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
@@ -13,6 +14,7 @@ use pocket_types::key::SecretKey;
 use pocket_types::number::{Amount, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::relay::{PayloadKind, RelayRequest};
 use pocket_types::session::SessionHeader;
+use pocket_types::sortition::CommitteeSize;
 use pocket_types::transaction::{Message, Transaction, TransactionBody};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
@@ -61,6 +63,7 @@ pub fn vote_data(electorate: &Electorate, phase: Phase, block: BlockId) -> VoteD
         round: Round(2),
         phase,
         block,
+        high: None,
     }
 }
 
@@ -84,8 +87,9 @@ pub fn certificate(
     }
     Certificate {
         data,
-        scheme: pocket_types::vote::Scheme::Ed25519List,
+        scheme: pocket_types::scheme::Scheme::Ed25519List,
         signers: Bytes::new(bitmap).unwrap(),
+        highs: List::empty(),
         signatures: Bytes::new(signatures).unwrap(),
     }
 }
@@ -163,6 +167,18 @@ pub fn equivocation() -> Evidence {
         Vote::sign(data, &secrets[2])
     };
     Evidence::equivocation(vote(9), vote(4))
+}
+
+/// The heaviest member runs for a round.
+pub fn candidacy() -> Candidacy {
+    let (electorate, secrets) = electorate(&[5, 1, 1, 300]);
+    let election = Election {
+        chain: CHAIN,
+        seed: Seed::Beacon(Hash([0xbe; 32])),
+        committee: CommitteeSize::default(),
+        electorate: &electorate,
+    };
+    election.run(Height(7), Round(2), &secrets[3], &vrf_secret(1)).unwrap()
 }
 
 pub fn block() -> Block {

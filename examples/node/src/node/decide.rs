@@ -49,7 +49,7 @@ impl Deciding {
         let default = Config::default();
         let timeout_cap = default.timeout_cap.max(Duration(timeout.0.saturating_mul(4)));
         let consensus = Config { block_time, timeout, timeout_cap, ..default };
-        let identity = Identity { key: keys.identity(), vrf: keys.vrf() };
+        let identity = Identity::new(keys.identity(), keys.vrf());
         let log = chain.database.load_log().context("reading the consensus log")?;
         let log: Vec<Record> = log
             .iter()

@@ -1,0 +1,74 @@
+//! Commit votes that come after the decision.
+//!
+//! A certificate stops at a quorum, so a third of the validators looks absent in it. The next header
+//! carries it with every vote that came until then.
+
+use alloc::vec::Vec;
+
+use pocket_types::key::PublicKey;
+use pocket_types::validator::Electorate;
+use pocket_types::vote::{Certificate, Vote, VoteData};
+
+use super::Core;
+use super::tally::{Added, Tally};
+use crate::replica::error::Refusal;
+
+/// What is left to do for the tip.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Late {
+    /// Commit votes for the tip that its certificate doesn't hold.
+    votes: Option<Tally>,
+    /// Our own Commit vote for the tip.
+    ours: Option<Vote>,
+}
+
+impl Late {
+    pub(crate) fn new(data: VoteData, ours: Option<Vote>, electorate: &Electorate) -> Self {
+        Self { votes: Some(Tally::new(data, electorate)), ours }
+    }
+}
+
+impl Core {
+    /// Our own Commit vote for the tip.
+    pub(crate) fn late_vote(&self) -> Option<Vote> {
+        self.late.ours.filter(|vote| {
+            self.tip.certificate().is_some_and(|certificate| certificate.data == vote.data)
+        })
+    }
+
+    /// Collects a Commit vote for the tip. False if it is none, or known.
+    pub(crate) fn on_late_commit(&mut self, from: PublicKey, vote: Vote) -> Result<bool, Refusal> {
+        if vote.signer != from {
+            return Err(Refusal::Relayed { signer: vote.signer, from });
+        }
+        Ok(self.add_late(vote, false))
+    }
+
+    pub(crate) fn add_late(&mut self, vote: Vote, checked: bool) -> bool {
+        let (Some(late), Some(decision)) = (&mut self.late.votes, self.tip.decision()) else {
+            return false;
+        };
+        let electorate = &decision.electorate;
+        let Some(position) = electorate.position(&vote.signer) else { return false };
+        if vote.data != *late.data() || decision.certificate.is_signer(position) {
+            return false;
+        }
+        if checked {
+            late.add_checked(vote, position, electorate);
+            return true;
+        }
+        late.add(vote, position, electorate) == Added::Counted
+    }
+
+    /// The tip's certificate with every vote that came in since, so that nobody who was there looks
+    /// absent; and whose late votes did not hold.
+    pub(crate) fn parent_certificate(&mut self) -> (Option<Certificate>, Vec<PublicKey>) {
+        let Some(decision) = self.tip.decision() else { return (None, Vec::new()) };
+        let electorate = &decision.electorate;
+        let late = &mut self.late.votes;
+        let invalid = late.as_mut().map(|late| late.check(electorate)).unwrap_or_default();
+        let votes = late.iter().flat_map(Tally::votes);
+        let votes = votes.filter(|_| !cfg!(pocket_trap = "late_votes_lost"));
+        (Some(decision.certificate.extended(votes, electorate)), invalid)
+    }
+}

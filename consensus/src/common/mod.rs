@@ -1,0 +1,497 @@
+//! What all protocols have in common: keys, the tip, bodies, checked certificates, evidence.
+
+pub(crate) mod ahead;
+pub(crate) mod bodies;
+pub(crate) mod certificates;
+pub(crate) mod effects;
+pub(crate) mod fetch;
+pub(crate) mod header;
+pub(crate) mod late;
+pub(crate) mod pacemaker;
+pub(crate) mod tally;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use pocket_types::block::{Block, Header, VERSION};
+use pocket_types::evidence::Evidence;
+use pocket_types::finality::FinalityProof;
+use pocket_types::hash::Hash;
+use pocket_types::id::BlockId;
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::validator::{Electorate, ValidatorSet};
+use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
+
+use crate::replica::config::Config;
+use crate::replica::error::{Refusal, ReplicaError};
+use crate::replica::input::Verdict;
+use crate::replica::message::Message;
+use crate::replica::output::{BuildRequest, Output};
+use crate::replica::record::Record;
+use crate::schedule::{LeaderSchedule, Leaders};
+use crate::signer::{Position, Signed, Signer, position};
+use crate::tip::Tip;
+
+use ahead::Ahead;
+use bodies::{Bodies, BodyState, Identified};
+use certificates::{Certificates, Checked};
+use effects::Effects;
+use fetch::Fetch;
+use late::Late;
+
+/// The state that every protocol keeps, whatever its rules.
+#[derive(Clone, Debug)]
+pub struct Core {
+    pub(crate) protocol: Protocol,
+    pub(crate) config: Config,
+    pub(crate) schedule: LeaderSchedule,
+    pub(crate) signer: Option<Signer>,
+    /// The host contradicts a quorum: nothing more is said.
+    pub(crate) diverged: Option<BlockId>,
+    pub(crate) evidence: BTreeMap<Hash, Evidence>,
+    /// When each validator was last given a body.
+    pub(crate) served: BTreeMap<PublicKey, Timestamp>,
+    /// The certificate that each straggler was last shown, and when.
+    pub(crate) shown: BTreeMap<PublicKey, (Position, Timestamp)>,
+
+    pub(crate) tip: Tip,
+    /// The body of the tip, if we decided it ourselves: stragglers ask for it.
+    pub(crate) tip_body: Option<Block>,
+    pub(crate) late: Late,
+    /// What came early for the next height.
+    pub(crate) ahead: Ahead,
+    /// What the log says of later heights than the one being decided.
+    pub(crate) unread: Vec<Record>,
+
+    /// Our place in the electorate of the height being decided.
+    pub(crate) position: Option<usize>,
+    pub(crate) leaders: Leaders,
+    /// The header that the host was last asked to build a block for: its proofs are our own.
+    pub(crate) requested: Option<Header>,
+    /// The decision, while its body is missing or being checked.
+    pub(crate) decision: Option<Certificate>,
+    pub(crate) bodies: Bodies,
+    pub(crate) certificates: Certificates,
+    pub(crate) fetch: Option<Fetch>,
+}
+
+/// What became of a message: a refusal is charged to its sender.
+pub(crate) type Heard = Result<(), Refusal>;
+
+impl Core {
+    pub(crate) fn new(
+        protocol: Protocol,
+        config: Config,
+        signer: Option<Signer>,
+        tip: Tip,
+    ) -> Self {
+        let schedule = config.schedule;
+        Self {
+            protocol,
+            position: seat(signer.as_ref(), tip.validators()),
+            leaders: schedule.leaders(tip.validators(), config.leader_rounds),
+            config,
+            schedule,
+            signer,
+            diverged: None,
+            evidence: BTreeMap::new(),
+            served: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            tip_body: None,
+            late: Late::default(),
+            ahead: Ahead::default(),
+            unread: Vec::new(),
+            requested: None,
+            decision: None,
+            bodies: Bodies::default(),
+            certificates: Certificates::default(),
+            fetch: None,
+            tip,
+        }
+    }
+
+    /// Moves on to the height after `tip`, with nothing known of it.
+    pub(crate) fn reset(&mut self, tip: Tip) {
+        if tip.validators().hash() != self.tip.validators().hash() {
+            self.leaders = self.schedule.leaders(tip.validators(), self.config.leader_rounds);
+        }
+        self.position = seat(self.signer.as_ref(), tip.validators());
+        self.tip = tip;
+        self.tip_body = None;
+        self.late = Late::default();
+        self.requested = None;
+        self.decision = None;
+        self.bodies = Bodies::default();
+        self.certificates = Certificates::default();
+        self.fetch = None;
+        self.served.retain(|peer, _| self.tip.is_voter(peer));
+        self.shown.retain(|peer, _| self.tip.is_voter(peer));
+    }
+
+    /// What the log says of the height being decided; what it says of later ones is kept.
+    pub(crate) fn recollect(&mut self) -> Vec<Record> {
+        let height = self.height();
+        let (now, later): (Vec<_>, Vec<_>) = core::mem::take(&mut self.unread)
+            .into_iter()
+            .filter(|record| record.height() >= height)
+            .partition(|record| record.height() == height);
+        self.unread = later;
+        now
+    }
+
+    /// The last decided block.
+    pub const fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// The height being decided.
+    pub fn height(&self) -> Height {
+        self.tip.height().next()
+    }
+
+    pub(crate) fn electorate(&self) -> Arc<Electorate> {
+        Arc::clone(self.tip.validators())
+    }
+
+    /// The leader of a round: of the height being decided, or of all heights where they share rounds.
+    pub fn leader(&self, round: Round) -> PublicKey {
+        let member = self.tip.validators().member(self.leader_position(round));
+        member.expect("leaders are positions in the electorate").public_key
+    }
+
+    pub(crate) fn leader_position(&self, round: Round) -> usize {
+        let height = if self.protocol.is_chained() { Height::GENESIS } else { self.height() };
+        self.leaders.leader(height, round)
+    }
+
+    pub(crate) fn leads(&self, round: Round) -> bool {
+        self.position == Some(self.leader_position(round))
+    }
+
+    pub(crate) fn public_key(&self) -> Option<PublicKey> {
+        self.signer.as_ref().map(Signer::public_key)
+    }
+
+    /// What we signed last, if it was at this height.
+    pub(crate) fn last_signed(&self) -> Option<&Vote> {
+        let last = self.signer.as_ref().and_then(Signer::last);
+        last.filter(|vote| vote.data.height == self.height())
+    }
+
+    /// What is signed at this height.
+    pub(crate) fn data(&self, round: Round, phase: Phase, block: BlockId) -> VoteData {
+        let electorate = self.tip.validators();
+        VoteData {
+            protocol: self.protocol,
+            chain: self.tip.chain(),
+            epoch: electorate.epoch(),
+            validators: electorate.hash(),
+            height: self.height(),
+            round,
+            phase,
+            block,
+            high: None,
+        }
+    }
+
+    /// Signs, and records what is new; none if it must not be signed.
+    pub(crate) fn sign(&mut self, data: VoteData, fx: &mut Effects) -> Option<Vote> {
+        self.sign_as(data, Record::Vote, fx)
+    }
+
+    /// As [`Core::sign`], for a signature whose record says more than itself.
+    pub(crate) fn sign_as(
+        &mut self,
+        data: VoteData,
+        record: impl FnOnce(Vote) -> Record,
+        fx: &mut Effects,
+    ) -> Option<Vote> {
+        self.position?;
+        match self.signer.as_mut()?.sign(data)? {
+            Signed::New(vote) => {
+                fx.record(record(vote));
+                Some(vote)
+            }
+            Signed::Again(vote) => Some(vote),
+        }
+    }
+
+    pub(crate) fn may_sign(&self, data: &VoteData) -> bool {
+        self.signer.as_ref().is_some_and(|signer| signer.may_sign(data))
+    }
+
+    /// Refuses what belongs to another network or protocol.
+    pub(crate) fn check_network(&self, data: &VoteData) -> Heard {
+        if data.protocol != self.protocol {
+            return Err(Refusal::WrongProtocol { got: data.protocol, expected: self.protocol });
+        }
+        if data.chain != self.tip.chain() {
+            return Err(Refusal::WrongChain { got: data.chain, expected: self.tip.chain() });
+        }
+        Ok(())
+    }
+
+    /// The signer's position, for a vote by the set that decides now.
+    pub(crate) fn check_signer(&self, vote: &Vote) -> Result<usize, Refusal> {
+        let electorate = self.tip.validators();
+        let data = &vote.data;
+        if data.validators != electorate.hash() || data.epoch != electorate.epoch() {
+            return Err(Refusal::WrongSet {
+                got: data.validators,
+                got_epoch: data.epoch,
+                expected: electorate.hash(),
+                expected_epoch: electorate.epoch(),
+            });
+        }
+        electorate.position(&vote.signer).ok_or(Refusal::NotValidator(vote.signer))
+    }
+
+    /// Checks a certificate in full, but for what it is good for.
+    pub(crate) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
+        Ok(self.certificates.verify(certificate, self.tip.validators())?)
+    }
+
+    /// Asks the host for a block on top of the tip.
+    pub(crate) fn build(&mut self, now: Timestamp, fx: &mut Effects) {
+        let (parent_certificate, invalid) = self.parent_certificate();
+        charge(&invalid, Phase::Commit, fx);
+        self.build_on(now, &self.tip.clone(), parent_certificate, self.config.max_block_bytes, fx);
+    }
+
+    /// Asks the host for a block on top of a parent, decided or not.
+    pub(crate) fn build_on(
+        &mut self,
+        now: Timestamp,
+        parent: &Tip,
+        parent_certificate: Option<Certificate>,
+        max_bytes: usize,
+        fx: &mut Effects,
+    ) {
+        let Some(signer) = &self.signer else { return };
+        let height = parent.height().next();
+        let (randomness, randomness_proof) = signer.beacon(parent.randomness(), height);
+        let validators = parent.validators();
+        let header = Header {
+            version: VERSION,
+            chain: parent.chain(),
+            height,
+            epoch: validators.epoch(),
+            parent: parent.block(),
+            parent_certificate,
+            time: now.max(Timestamp(parent.time().0.saturating_add(1))),
+            proposer: signer.public_key(),
+            state_root: Hash::ZERO,
+            transactions_root: Hash::ZERO,
+            evidence_root: Hash::ZERO,
+            validators: validators.hash(),
+            next_validators: parent.next_validators().hash(),
+            randomness,
+            randomness_proof,
+        };
+        self.requested = Some(header.clone());
+        let evidence = self.evidence.values().copied().collect();
+        fx.emit(Output::Build(Box::new(BuildRequest { header, evidence, max_bytes })));
+    }
+
+    /// Checks a block that the host built on a parent; gives the set that it yields. What we put into
+    /// the header ourselves, and the host left alone, need not be proved to us.
+    pub(crate) fn check_built(
+        &self,
+        now: Timestamp,
+        block: &Block,
+        parent: &Tip,
+        change: Option<ValidatorSet>,
+    ) -> Result<Arc<Electorate>, ReplicaError> {
+        let header = &block.header;
+        let ours = self.requested.as_ref().is_some_and(|requested| {
+            let Header { state_root, transactions_root, evidence_root, .. } = *header;
+            let finished =
+                Header { state_root, transactions_root, evidence_root, ..requested.clone() };
+            finished == *header
+        });
+        header::check_form(block, parent, &self.config, now).map_err(ReplicaError::Built)?;
+        if !ours {
+            header::check_proofs(header, parent, self.protocol).map_err(ReplicaError::Built)?;
+        }
+        parent.electorate_of(change).map_err(ReplicaError::Set)
+    }
+
+    /// Keeps a body, unless it isn't recorded and the bound is reached. `pinned` may not be pushed out.
+    pub(crate) fn keep_body(
+        &mut self,
+        block: impl Into<Identified>,
+        state: BodyState,
+        recorded: bool,
+        pinned: &[BlockId],
+    ) -> bool {
+        self.bodies.insert(block.into(), state, recorded, self.config.max_bodies, pinned)
+    }
+
+    /// Has a body that passed the header's checks executed, unless it is known.
+    pub(crate) fn accept_body(
+        &mut self,
+        block: impl Into<Identified>,
+        pinned: &[BlockId],
+        fx: &mut Effects,
+    ) {
+        let block = block.into();
+        if self.bodies.get(&block.id).is_some() {
+            return;
+        }
+        let check = Box::new(block.block.clone());
+        if self.keep_body(block, BodyState::Checking, false, pinned) {
+            fx.emit(Output::Check(check));
+        }
+    }
+
+    /// What the host's verdict on a block means. The leader who proposed an invalid one is charged.
+    pub(crate) fn verdict(
+        parent: &Tip,
+        verdict: Verdict,
+        proposer: Option<PublicKey>,
+        fx: &mut Effects,
+    ) -> Result<BodyState, ReplicaError> {
+        match verdict {
+            Verdict::Valid { change } => {
+                Ok(BodyState::Valid(parent.electorate_of(change).map_err(ReplicaError::Set)?))
+            }
+            Verdict::Invalid(reason) => {
+                if let Some(peer) = proposer {
+                    let reason = Refusal::Execution(reason.clone());
+                    fx.emit(Output::Misbehaviour { peer, reason });
+                }
+                Ok(BodyState::Invalid(reason))
+            }
+        }
+    }
+
+    /// A body is durable before a signature for it leaves.
+    pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Effects) {
+        if let Some(body) = self.bodies.get_mut(id).filter(|body| !body.recorded) {
+            body.recorded = true;
+            if cfg!(pocket_trap = "body_not_durable") {
+                return;
+            }
+            fx.record(Record::Body(Box::new(body.block.clone())));
+        }
+    }
+
+    /// Keeps a proof of misbehaviour until a block holds it.
+    pub(crate) fn accuse(&mut self, evidence: Evidence, fx: &mut Effects) {
+        let id = evidence.id();
+        if self.evidence.contains_key(&id) || self.config.max_evidence == 0 {
+            return;
+        }
+        if self.evidence.len() >= self.config.max_evidence {
+            let oldest = self.evidence.iter().min_by_key(|(_, e)| e.offence().height);
+            let oldest = oldest.map(|(id, _)| *id);
+            oldest.map(|id| self.evidence.remove(&id));
+        }
+        self.evidence.insert(id, evidence);
+        fx.emit(Output::Evidence(Box::new(evidence)));
+    }
+
+    /// Evidence that a decided block holds is done with.
+    pub(crate) fn settle_evidence(&mut self, block: &Block) {
+        for evidence in block.evidence.iter() {
+            self.evidence.remove(&evidence.id());
+        }
+    }
+
+    /// Shows the decision of the last height to somebody who is still deciding it, or an earlier one.
+    pub(crate) fn answer_straggler(&mut self, now: Timestamp, peer: PublicKey, fx: &mut Effects) {
+        if let Some(certificate) = self.tip.certificate().cloned() {
+            self.show(now, peer, certificate, fx);
+        }
+    }
+
+    /// Shows a certificate that helps a straggler on. Certificates are large: the same one is given
+    /// to each voter once per resending interval.
+    pub(crate) fn show(
+        &mut self,
+        now: Timestamp,
+        peer: PublicKey,
+        certificate: Certificate,
+        fx: &mut Effects,
+    ) {
+        let what = position(&certificate.data);
+        let soon = |&(shown, at): &(Position, Timestamp)| {
+            shown == what && at <= now && now < at.after(self.config.resend)
+        };
+        if !self.tip.is_voter(&peer) || self.shown.get(&peer).is_some_and(soon) {
+            let what = "straggler beyond the allowance";
+            return fx.emit(Output::Dropped { peer, what });
+        }
+        self.shown.insert(peer, (what, now));
+        fx.send(peer, Message::Certificate(Box::new(certificate)));
+    }
+
+    /// Closes the height that `decision` decides, if its body is here and executed: hands the block
+    /// out, makes it the tip, and keeps what is left to do for it. The protocol begins the next.
+    pub(crate) fn try_decide(&mut self, fx: &mut Effects) -> bool {
+        let Some(certificate) = &self.decision else { return false };
+        let id = certificate.data.block;
+        let Some(body) = self.bodies.get(&id) else { return false };
+        let next = match &body.state {
+            BodyState::Checking => return false,
+            BodyState::Valid(next) => Arc::clone(next),
+            BodyState::Invalid(reason) => {
+                self.diverge(id, reason.clone(), fx);
+                return false;
+            }
+        };
+        fx.record(Record::Decision(Box::new(certificate.clone())));
+        self.record_body(&id, fx);
+        let Some(body) = self.bodies.remove(&id) else { return false };
+        let Some(certificate) = self.decision.take() else { return false };
+        let block = body.block;
+        // A late vote decides nothing any more; it says that we were there.
+        let ours = self.sign(self.data(certificate.data.round, Phase::Commit, id), fx);
+        self.settle_evidence(&block);
+        let proof = FinalityProof::commit(block.header.clone(), certificate.clone());
+        fx.emit(Output::Decided { block: Box::new(block.clone()), proof: Box::new(proof) });
+        let electorate = self.electorate();
+        let data = certificate.data;
+        let tip = self.tip.after_checked(&block.header, certificate, next);
+        self.reset(tip);
+        self.late = Late::new(data, ours, &electorate);
+        if let Some(vote) = ours {
+            self.add_late(vote, true);
+        }
+        self.tip_body = Some(block);
+        true
+    }
+
+    /// A quorum decided what our host found invalid: nothing more is signed.
+    pub(crate) fn diverge(&mut self, block: BlockId, reason: String, fx: &mut Effects) {
+        if self.diverged.is_none() {
+            fx.emit(Output::Diverged { block, reason });
+            self.diverged = Some(block);
+        }
+    }
+}
+
+fn seat(signer: Option<&Signer>, electorate: &Electorate) -> Option<usize> {
+    electorate.position(&signer?.public_key())
+}
+
+pub(crate) fn misplaced(certificate: &Certificate, what: &'static str) -> Refusal {
+    let data = &certificate.data;
+    Refusal::Misplaced { phase: data.phase, height: data.height, round: data.round, what }
+}
+
+pub(crate) fn invalid(vote: &Vote) -> Refusal {
+    Refusal::Signature { signer: vote.signer, phase: vote.data.phase }
+}
+
+/// Signers send their votes themselves, so a bad signature is the signer's fault.
+pub(crate) fn charge(signers: &[PublicKey], phase: Phase, fx: &mut Effects) {
+    for &signer in signers {
+        let reason = Refusal::Signature { signer, phase };
+        fx.emit(Output::Misbehaviour { peer: signer, reason });
+    }
+}
