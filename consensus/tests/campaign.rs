@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::adversary::Mischief;
 use common::{Event, Setup, check, height, simulate_by};
-use pocket_consensus::{HotPokt, Protocol, Simplex, Tendermint};
+use pocket_consensus::{ElectionConfig, HotPokt, Protocol, SeedRule, Simplex, Tendermint};
 use pocket_sim::{Counters, Plan, PlanConfig, explore};
 use pocket_types::number::{Duration, Timestamp};
+use pocket_types::sortition::CommitteeSize;
 use pocket_types::vote;
 
 const HEAL: Timestamp = Timestamp(1_500);
@@ -133,6 +134,54 @@ campaigns! {
     hotpokt: HotPokt,
     tendermint: Tendermint,
     simplex: Simplex,
+}
+
+/// HotPOKT with elected leaders: of so large a committee, on average.
+fn elected(mut setup: Setup, committee: u16) -> Setup {
+    setup.config.election = Some(ElectionConfig {
+        committee: CommitteeSize::new(committee).unwrap(),
+        wait: Duration(30),
+        seed: SeedRule::Beacon { period: 3 },
+    });
+    if !setup.byzantine.is_empty() {
+        setup.mischief.extend(Mischief::OF_CANDIDATES);
+    }
+    setup
+}
+
+mod elections {
+    use super::*;
+
+    #[test]
+    fn four_validators_survive() {
+        campaign::<HotPokt>(elected(honest(&[10; 4]), 26), 1, seeds(0, 150));
+    }
+
+    #[test]
+    fn seven_validators_survive() {
+        campaign::<HotPokt>(elected(honest(&[10; 7]), 26), 0, seeds(0, 60));
+    }
+
+    #[test]
+    fn uneven_weights_and_rounds_without_candidates_survive() {
+        campaign::<HotPokt>(elected(honest(&[30, 25, 20, 15, 10]), 1), 0, seeds(1_000, 80));
+    }
+
+    #[test]
+    fn four_validators_survive_a_byzantine_one() {
+        campaign::<HotPokt>(elected(byzantine(&[10; 4], &[2]), 26), 1, seeds(2_000, 150));
+    }
+
+    #[test]
+    fn seven_validators_survive_two_byzantine_ones() {
+        campaign::<HotPokt>(elected(byzantine(&[10; 7], &[0, 3]), 26), 1, seeds(3_000, 60));
+    }
+
+    #[test]
+    fn real_signatures_and_proofs_change_nothing() {
+        let real = Setup { cheap: false, ..elected(byzantine(&[10; 4], &[1]), 26) };
+        campaign::<HotPokt>(real, 0, 4_000..4_080);
+    }
 }
 
 /// A few lives with real keys.

@@ -8,6 +8,7 @@ use common::adversary::Mischief;
 use common::{Event, Net, Setup, Sim, check, height, public, simulate};
 use pocket_consensus::Message;
 use pocket_sim::{Fault, Link, Plan, Window};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -221,7 +222,8 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
             })
             .collect();
         assert!(offences.iter().all(|offence| offence.offender == public(1)));
-        assert!(offences.iter().any(|offence| offence.phase == Phase::Prepare));
+        let kind = OffenceKind::Equivocation(Phase::Prepare);
+        assert!(offences.iter().any(|offence| offence.kind == kind));
         let in_blocks = sim.disk(0).chain.iter().flat_map(|entry| entry.block.evidence.iter());
         assert!(in_blocks.count() > 0, "evidence goes into blocks");
     }

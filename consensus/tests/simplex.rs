@@ -9,6 +9,7 @@ use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{Record, Simplex};
 use pocket_sim::{Counters, Fate, Fault, Plan, PlanConfig, Window, explore};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -372,7 +373,10 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
             .observations()
             .iter()
             .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => Some(evidence.offence().phase),
+                Event::Evidence(evidence) => match evidence.offence().kind {
+                    OffenceKind::Equivocation(phase) => Some(phase),
+                    _ => None,
+                },
                 _ => None,
             })
             .collect();

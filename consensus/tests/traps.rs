@@ -12,7 +12,7 @@ use pocket_consensus::{
 };
 use pocket_types::block::{Block, beacon};
 use pocket_types::codec::{self, Bytes, Wire};
-use pocket_types::evidence::Evidence;
+use pocket_types::evidence::{Evidence, OffenceKind};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::Signature;
@@ -744,7 +744,8 @@ fn two_proposals_of_a_leader_are_evidence() {
     assert!(prepared(&outputs).is_empty());
     let [Output::Evidence(evidence)] = &outputs[..] else { panic!("{outputs:?}") };
     let offence = evidence.verify(common::chain()).unwrap();
-    assert_eq!((offence.offender, offence.phase), (public(lab.leads(0)), Phase::Propose));
+    let kind = OffenceKind::Equivocation(Phase::Propose);
+    assert_eq!((offence.offender, offence.kind), (public(lab.leads(0)), kind));
     let Evidence::Equivocation { first, second } = **evidence else { panic!() };
     assert_ne!(first.data.block, second.data.block);
 }

@@ -17,7 +17,7 @@ use pocket_types::number::{Epoch, Round, Timestamp};
 use pocket_types::scheme::{Keys as _, Packed, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::CertificateError;
-use pocket_types::vrf::{VrfOutput, VrfProof, VrfPublicKey};
+use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
 
 /// How often each signature (by whom, of what) and each proof of randomness was checked.
 #[derive(Clone, Default, Debug)]
@@ -60,7 +60,12 @@ impl Verifier for Counting {
         self.inner.verify_packed(packed, known)
     }
 
-    fn vrf(&self, key: &VrfPublicKey, input: &[u8], proof: &VrfProof) -> Option<VrfOutput> {
+    fn vrf(
+        &self,
+        key: &VrfPublicKey,
+        input: &[u8],
+        proof: &VrfProof,
+    ) -> Result<VrfOutput, VrfError> {
         self.work.lock().unwrap().proofs += 1;
         self.inner.vrf(key, input, proof)
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::OnceLock;
 
 use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, VrfMisuse};
 use pocket_types::codec::{self, Wire};
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::{FinalityProof, TrustedTip};
@@ -42,7 +43,7 @@ pub fn blocks(data: &[u8]) -> usize {
     header + block + proof + tip
 }
 
-/// Votes, certificates, evidence and validator sets.
+/// Votes, certificates, evidence, candidacies and validator sets.
 pub fn votes(data: &[u8]) -> usize {
     let vote = decoded::<Vote>(data, |vote| {
         let _ = Certificate::from_votes(vote.data, [vote, vote], electorate());
@@ -60,9 +61,12 @@ pub fn votes(data: &[u8]) -> usize {
     });
     let evidence = decoded::<Evidence>(data, |evidence| {
         evidence.id();
-        let Evidence::Equivocation { first, .. } = evidence else { return };
-        let _ = evidence.verify(first.data.chain);
-        assert!(evidence.verify(ChainId(Hash::ZERO)).is_err() || first.data.chain.0 == Hash::ZERO);
+        let _ = evidence.verify(evidence.chain());
+        assert!(evidence.verify(ChainId(Hash::ZERO)).is_err() || evidence.chain().0 == Hash::ZERO);
+    });
+    let candidacy = decoded::<Candidacy>(data, |candidacy| {
+        let misuse = VrfMisuse(*candidacy);
+        assert!(misuse.verify(candidacy.claim.chain).is_err(), "nobody lied");
     });
     let set = decoded::<ValidatorSet>(data, |set| {
         if let Ok(electorate) = Electorate::new(set.clone()) {
@@ -73,7 +77,7 @@ pub fn votes(data: &[u8]) -> usize {
             }
         }
     });
-    vote + certificate + evidence + set
+    vote + certificate + evidence + candidacy + set
 }
 
 /// Transactions of every kind.

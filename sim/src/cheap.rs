@@ -7,13 +7,14 @@
 
 use blake3::Hasher;
 use pocket_types::block::beacon;
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::{Epoch, Height, Weight};
 use pocket_types::scheme::{Keys, Packed, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{CertificateError, Vote, VoteData};
-use pocket_types::vrf::{VrfOutput, VrfProof, VrfPublicKey};
+use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
 
 /// The keys of a simulated validator, told apart by a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +29,11 @@ impl CheapKeys {
     /// Signs a vote.
     pub fn vote(self, data: VoteData) -> Vote {
         Vote { data, signer: self.public_key(), signature: self.sign(&data) }
+    }
+
+    /// Signs a claim, whatever it says.
+    pub fn announce(self, claim: Claim) -> Candidacy {
+        Candidacy { claim, signature: signature(&self.public_key(), &claim.digest()) }
     }
 }
 
@@ -47,6 +53,11 @@ impl Keys for CheapKeys {
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
         let (proof, output) = evaluate(&self.vrf_key(), &beacon::input(previous, height).0);
         (beacon::next(previous, &output), proof)
+    }
+
+    fn candidacy(&self, claim: Claim) -> Option<Candidacy> {
+        let (proof, output) = evaluate(&self.vrf_key(), &claim.input().0);
+        Some(self.announce(claim.proved(proof, &output)?))
     }
 }
 
@@ -91,9 +102,19 @@ impl Verifier for CheapVerifier {
         Err(CertificateError::Signatures(bad.iter().map(|(position, ..)| *position).collect()))
     }
 
-    fn vrf(&self, key: &VrfPublicKey, input: &[u8], proof: &VrfProof) -> Option<VrfOutput> {
+    fn vrf(
+        &self,
+        key: &VrfPublicKey,
+        input: &[u8],
+        proof: &VrfProof,
+    ) -> Result<VrfOutput, VrfError> {
         let (expected, output) = evaluate(key, input);
-        (expected == *proof).then_some(output)
+        let mismatch = VrfError::Mismatch { key: *key, proof: *proof };
+        if expected == *proof { Ok(output) } else { Err(mismatch) }
+    }
+
+    fn signed_by(&self, key: &PublicKey, digest: &Hash, given: &Signature) -> bool {
+        signature(key, digest) == *given
     }
 
     fn succeed(&self, set: &ValidatorSet) -> Result<Box<dyn Verifier>, ValidatorSetError> {
@@ -115,10 +136,14 @@ pub fn electorate(epoch: Epoch, weights: &[u64]) -> Electorate {
 }
 
 fn sign(key: &PublicKey, digest: &Hash) -> VoteSignature {
+    signature(key, digest).into()
+}
+
+fn signature(key: &PublicKey, digest: &Hash) -> Signature {
     let half = hash(b"signature", &[&key.0, &digest.0]);
     let mut signature = [0; 64];
     signature[..32].copy_from_slice(&half);
-    Signature(signature).into()
+    Signature(signature)
 }
 
 fn evaluate(key: &VrfPublicKey, input: &[u8]) -> (VrfProof, VrfOutput) {

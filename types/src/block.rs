@@ -178,7 +178,7 @@ pub mod beacon {
             electorate
                 .verifier()
                 .vrf(&proposer.vrf_key, &input.0, &header.randomness_proof)
-                .is_some_and(|output| next(previous, &output) == header.randomness)
+                .is_ok_and(|output| next(previous, &output) == header.randomness)
         })
     }
 }

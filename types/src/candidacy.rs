@@ -226,14 +226,37 @@ impl Claim {
         Candidacy { claim: self, signature: key.sign(&self.digest()) }
     }
 
+    /// Puts the proof in, and what the output selects; none if that is nothing.
+    pub fn proved(self, proof: VrfProof, output: &VrfOutput) -> Option<Self> {
+        let (selected, priority) = self.outcome(output).ok()?;
+        (selected > 0).then_some(Self { proof, selected, priority, ..self })
+    }
+
+    /// Proves and signs the claim of the owner of these keys; none if no unit is selected.
+    pub fn run(self, key: &SecretKey, vrf: &VrfSecret) -> Option<Candidacy> {
+        let (proof, output) = vrf.prove(&self.input().0);
+        Some(self.proved(proof, &output)?.sign(key))
+    }
+
     /// Whether proof, units and priority fit together.
     ///
     /// # Errors
     ///
     /// [`Contradiction`] naming the first that doesn't.
     pub fn check(&self) -> Result<(), Contradiction> {
-        let output = self.vrf_key.verify(&self.input().0, &self.proof)?;
-        let (expected, priority) = self.outcome(&output)?;
+        self.check_output(self.vrf_key.verify(&self.input().0, &self.proof))
+    }
+
+    /// As [`check`](Self::check), by the verifier of an electorate.
+    fn check_by(&self, electorate: &Electorate) -> Result<(), Contradiction> {
+        self.check_output(electorate.verifier().vrf(&self.vrf_key, &self.input().0, &self.proof))
+    }
+
+    fn check_output(&self, output: Result<VrfOutput, VrfError>) -> Result<(), Contradiction> {
+        if cfg!(pocket_trap = "vrf_unproved") {
+            return Ok(());
+        }
+        let (expected, priority) = self.outcome(&output?)?;
         if self.selected != expected {
             return Err(Contradiction::Selected { got: self.selected, expected });
         }
@@ -254,6 +277,12 @@ impl Candidacy {
         VerifyingKey::new(self.claim.candidate)
             .is_ok_and(|key| signature::verify(&key, &self.claim.digest(), &self.signature).is_ok())
     }
+
+    /// As [`is_signed`](Self::is_signed), by the verifier of an electorate.
+    fn is_signed_by(&self, electorate: &Electorate) -> bool {
+        let Claim { candidate, .. } = &self.claim;
+        electorate.verifier().signed_by(candidate, &self.claim.digest(), &self.signature)
+    }
 }
 
 impl Election<'_> {
@@ -266,12 +295,17 @@ impl Election<'_> {
         key: &SecretKey,
         vrf: &VrfSecret,
     ) -> Option<Candidacy> {
-        let candidate = key.public_key();
-        let member = self.electorate.member(self.electorate.position(&candidate)?)?;
-        if member.vrf_key != vrf.public_key() {
+        let claim = self.claim(height, round, key.public_key())?;
+        if claim.vrf_key != vrf.public_key() {
             return None;
         }
-        let mut claim = Claim {
+        claim.run(key, vrf)
+    }
+
+    /// What a member has to prove and to sign ([`Claim::run`]); none for others.
+    pub fn claim(&self, height: Height, round: Round, candidate: PublicKey) -> Option<Claim> {
+        let member = self.electorate.member(self.electorate.position(&candidate)?)?;
+        Some(Claim {
             chain: self.chain,
             epoch: self.electorate.epoch(),
             validators: self.electorate.hash(),
@@ -284,11 +318,7 @@ impl Election<'_> {
             proof: VrfProof([0; 80]),
             selected: 0,
             priority: Priority::FALLBACK,
-        };
-        let (proof, output) = vrf.prove(&claim.input().0);
-        claim.proof = proof;
-        (claim.selected, claim.priority) = claim.outcome(&output).ok()?;
-        (claim.selected > 0).then(|| claim.sign(key))
+        })
     }
 
     /// Checks everything: that the claim is of this election, that the candidate signed it, and that
@@ -305,10 +335,10 @@ impl Election<'_> {
         if claim.selected == 0 {
             return Err(CandidacyError::NotSelected);
         }
-        if !candidacy.is_signed() {
+        if !candidacy.is_signed_by(self.electorate) {
             return Err(CandidacyError::Signature);
         }
-        claim.check()?;
+        claim.check_by(self.electorate)?;
         let Claim { height, round, candidate: key, priority, .. } = *claim;
         Ok(Candidate { height, round, key, priority })
     }
@@ -398,6 +428,9 @@ pub enum MisuseError {
     /// The claim holds.
     #[error("the candidacy does not contradict itself")]
     NoContradiction,
+    /// The candidate is no member of the set that the claim names.
+    #[error("{0} is no member of the set that the candidacy names")]
+    NotMember(PublicKey),
 }
 
 impl VrfMisuse {
@@ -424,13 +457,39 @@ impl VrfMisuse {
     /// [`MisuseError`] naming the first violation.
     pub fn verify(&self, chain: ChainId) -> Result<Contradiction, MisuseError> {
         let Self(candidacy) = self;
-        let got = candidacy.claim.chain;
-        if got != chain {
-            return Err(MisuseError::WrongChain { got, expected: chain });
-        }
+        self.is_of(chain)?;
         if !candidacy.is_signed() {
             return Err(MisuseError::Signature);
         }
         candidacy.claim.check().err().ok_or(MisuseError::NoContradiction)
+    }
+
+    /// As [`verify`](Self::verify), for an offender who must be a member of this electorate, by its
+    /// verifier.
+    ///
+    /// # Errors
+    ///
+    /// [`MisuseError`] naming the first violation.
+    pub fn verify_by(
+        &self,
+        chain: ChainId,
+        electorate: &Electorate,
+    ) -> Result<Contradiction, MisuseError> {
+        let Self(candidacy) = self;
+        let Claim { epoch, validators, candidate, .. } = candidacy.claim;
+        self.is_of(chain)?;
+        let named = (validators, epoch) == (electorate.hash(), electorate.epoch());
+        if !named || electorate.position(&candidate).is_none() {
+            return Err(MisuseError::NotMember(candidate));
+        }
+        if !candidacy.is_signed_by(electorate) {
+            return Err(MisuseError::Signature);
+        }
+        candidacy.claim.check_by(electorate).err().ok_or(MisuseError::NoContradiction)
+    }
+
+    fn is_of(&self, expected: ChainId) -> Result<(), MisuseError> {
+        let got = self.0.claim.chain;
+        if got == expected { Ok(()) } else { Err(MisuseError::WrongChain { got, expected }) }
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::candidacy::{MisuseError, VrfMisuse};
 use crate::codec::{self, Wire};
 use crate::hash::{Domain, Hash};
 use crate::id::{BlockId, ChainId};
@@ -26,10 +27,16 @@ pub enum Evidence {
         /// The vote for the larger block id.
         second: Vote,
     },
+    /// A claim to lead that its own proof contradicts.
+    VrfMisuse(VrfMisuse),
 }
 
 impl Wire for Evidence {
-    const MAX_BYTES: usize = 4 + 2 * Vote::MAX_BYTES;
+    const MAX_BYTES: usize = 4 + if 2 * Vote::MAX_BYTES > VrfMisuse::MAX_BYTES {
+        2 * Vote::MAX_BYTES
+    } else {
+        VrfMisuse::MAX_BYTES
+    };
 }
 
 /// What a piece of evidence proves: one punishment for each.
@@ -41,8 +48,18 @@ pub struct Offence {
     pub height: Height,
     /// In which round.
     pub round: Round,
-    /// In which phase.
-    pub phase: Phase,
+    /// Doing what.
+    pub kind: OffenceKind,
+}
+
+/// The kinds of offences; of each there is one in a round.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum OffenceKind {
+    /// Signing two things in one slot, whatever they were.
+    Equivocation(Phase),
+    /// Claiming to lead what its own proof contradicts, whatever was claimed.
+    VrfMisuse,
 }
 
 /// Why evidence proves nothing. Whoever submitted it is at fault.
@@ -72,6 +89,9 @@ pub enum EvidenceError {
     /// A signature is invalid.
     #[error("a vote's signature is invalid")]
     Signature,
+    /// The candidacy is none that convicts.
+    #[error(transparent)]
+    Misuse(#[from] MisuseError),
 }
 
 impl Evidence {
@@ -88,12 +108,27 @@ impl Evidence {
 
     /// What is claimed; meaningful after [`Evidence::verify`].
     pub const fn offence(&self) -> Offence {
-        let Self::Equivocation { first, .. } = self;
-        Offence {
-            offender: first.signer,
-            height: first.data.height,
-            round: first.data.round,
-            phase: first.data.phase,
+        match self {
+            Self::Equivocation { first, .. } => Offence {
+                offender: first.signer,
+                height: first.data.height,
+                round: first.data.round,
+                kind: OffenceKind::Equivocation(first.data.phase),
+            },
+            Self::VrfMisuse(misuse) => Offence {
+                offender: misuse.offender(),
+                height: misuse.height(),
+                round: misuse.round(),
+                kind: OffenceKind::VrfMisuse,
+            },
+        }
+    }
+
+    /// The network that it is about.
+    pub const fn chain(&self) -> ChainId {
+        match self {
+            Self::Equivocation { first, .. } => first.data.chain,
+            Self::VrfMisuse(misuse) => misuse.0.claim.chain,
         }
     }
 
@@ -104,8 +139,14 @@ impl Evidence {
     ///
     /// [`EvidenceError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
-        let Self::Equivocation { first, second } = self;
-        self.check_form(chain)?;
+        let (first, second) = match self {
+            Self::Equivocation { first, second } => (first, second),
+            Self::VrfMisuse(misuse) => {
+                misuse.verify(chain)?;
+                return Ok(self.offence());
+            }
+        };
+        check_form(first, second, chain)?;
         let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
         for vote in [first, second] {
             let VoteSignature::Ed25519(signature) = vote.signature;
@@ -126,8 +167,14 @@ impl Evidence {
         chain: ChainId,
         electorate: &Electorate,
     ) -> Result<Offence, EvidenceError> {
-        let Self::Equivocation { first, second } = self;
-        self.check_form(chain)?;
+        let (first, second) = match self {
+            Self::Equivocation { first, second } => (first, second),
+            Self::VrfMisuse(misuse) => {
+                misuse.verify_by(chain, electorate)?;
+                return Ok(self.offence());
+            }
+        };
+        check_form(first, second, chain)?;
         let member = electorate.position(&first.signer).filter(|_| first.data.is_by(electorate));
         let position = member.ok_or(EvidenceError::NotMember(first.signer))?;
         if [first, second].iter().all(|vote| electorate.holds(vote, position)) {
@@ -136,23 +183,23 @@ impl Evidence {
             Err(EvidenceError::Signature)
         }
     }
+}
 
-    fn check_form(&self, chain: ChainId) -> Result<(), EvidenceError> {
-        let Self::Equivocation { first, second } = self;
-        if first.data.chain != chain {
-            return Err(EvidenceError::WrongChain { got: first.data.chain, expected: chain });
-        }
-        if first.signer != second.signer {
-            return Err(EvidenceError::DifferentSigners);
-        }
-        if first.data.slot() != second.data.slot() {
-            return Err(EvidenceError::DifferentSlots);
-        }
-        if said(first) >= said(second) {
-            return Err(EvidenceError::NoConflict);
-        }
-        Ok(())
+/// Whether two votes are on this network and conflict, in canonical order.
+fn check_form(first: &Vote, second: &Vote, chain: ChainId) -> Result<(), EvidenceError> {
+    if first.data.chain != chain {
+        return Err(EvidenceError::WrongChain { got: first.data.chain, expected: chain });
     }
+    if first.signer != second.signer {
+        return Err(EvidenceError::DifferentSigners);
+    }
+    if first.data.slot() != second.data.slot() {
+        return Err(EvidenceError::DifferentSlots);
+    }
+    if said(first) >= said(second) {
+        return Err(EvidenceError::NoConflict);
+    }
+    Ok(())
 }
 
 /// What a vote says in its slot.

@@ -10,13 +10,14 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::candidacy::{Candidacy, Claim};
 use crate::hash::Hash;
 use crate::key::{PublicKey, Signature, VerifyingKey};
 use crate::number::Height;
-use crate::signature::KeySet;
+use crate::signature::{self, KeySet};
 use crate::validator::{ValidatorSet, ValidatorSetError};
 use crate::vote::{CertificateError, VoteData};
-use crate::vrf::{VrfOutput, VrfProof, VrfPublicKey};
+use crate::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
 
 /// How the validators of a set sign, and how the signatures of a certificate are packed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
@@ -80,6 +81,9 @@ pub trait Keys: fmt::Debug + Send + Sync {
 
     /// The randomness of a block at `height` after `previous`, and its proof.
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof);
+
+    /// Proves and signs a claim to lead; none if the proof selects no unit ([`Claim::run`]).
+    fn candidacy(&self, claim: Claim) -> Option<Candidacy>;
 }
 
 /// Checks what the members of one set sign. It is made for the set and may keep whatever makes
@@ -113,8 +117,23 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     ) -> Result<(), CertificateError>;
 
     /// Checks a proof of a member's verifiable random function; gives its output.
-    fn vrf(&self, key: &VrfPublicKey, input: &[u8], proof: &VrfProof) -> Option<VrfOutput> {
-        key.verify(input, proof).ok()
+    ///
+    /// # Errors
+    ///
+    /// [`VrfError`] saying what is wrong with the key or the proof.
+    fn vrf(
+        &self,
+        key: &VrfPublicKey,
+        input: &[u8],
+        proof: &VrfProof,
+    ) -> Result<VrfOutput, VrfError> {
+        key.verify(input, proof)
+    }
+
+    /// Checks what a member signs as itself, which is everything but votes: by whatever scheme the
+    /// set votes, a member's own key is an Ed25519 key.
+    fn signed_by(&self, key: &PublicKey, digest: &Hash, signature: &Signature) -> bool {
+        VerifyingKey::new(*key).is_ok_and(|key| signature::verify(&key, digest, signature).is_ok())
     }
 
     /// The verifier for another set of the same network.

@@ -309,7 +309,10 @@ impl Draw {
     }
 
     fn evidence(&mut self) -> Evidence {
-        Evidence::Equivocation { first: self.vote(), second: self.vote() }
+        match self.below(2) {
+            0 => Evidence::Equivocation { first: self.vote(), second: self.vote() },
+            _ => Evidence::VrfMisuse(VrfMisuse(self.candidacy())),
+        }
     }
 
     fn candidacy(&mut self) -> Candidacy {

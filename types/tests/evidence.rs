@@ -3,7 +3,9 @@
 mod common;
 
 use common::*;
-use pocket_types::evidence::{Evidence, EvidenceError, Offence};
+use pocket_types::candidacy::{MisuseError, VrfMisuse};
+use pocket_types::codec::{Wire, encode};
+use pocket_types::evidence::{Evidence, EvidenceError, Offence, OffenceKind};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, Signature};
@@ -32,7 +34,7 @@ fn two_votes_of_a_slot_for_different_blocks_are_an_offence() {
         offender: secret(1).public_key(),
         height: Height(7),
         round: Round(2),
-        phase: Phase::Prepare,
+        kind: OffenceKind::Equivocation(Phase::Prepare),
     };
     assert_eq!(evidence.verify(CHAIN), Ok(offence));
     assert_eq!(evidence.offence(), offence);
@@ -99,4 +101,65 @@ fn both_signatures_must_hold() {
     assert_eq!(verdict(swapped(one, two.signature), swapped(two, one.signature)), refused);
     let nobody = |vote: Vote| Vote { signer: PublicKey([2; 32]), ..vote };
     assert_eq!(verdict(nobody(one), nobody(two)), refused);
+}
+
+fn misuse(selected: u32) -> VrfMisuse {
+    let mut claim = candidacy().claim;
+    claim.selected += selected;
+    let (_, secrets) = electorate(&[5, 1, 1, 300]);
+    VrfMisuse(claim.sign(&secrets[3]))
+}
+
+#[test]
+fn a_claim_against_its_own_proof_is_one_offence_a_round() {
+    let evidence = Evidence::VrfMisuse(misuse(1));
+    let (_, secrets) = electorate(&[5, 1, 1, 300]);
+    let offence = Offence {
+        offender: secrets[3].public_key(),
+        height: Height(7),
+        round: Round(2),
+        kind: OffenceKind::VrfMisuse,
+    };
+    assert_eq!(evidence.verify(CHAIN), Ok(offence));
+    assert_eq!(evidence.chain(), CHAIN);
+    assert_eq!(evidence.id(), Evidence::VrfMisuse(misuse(2)).id(), "whatever was claimed");
+    let mut later = misuse(1);
+    later.0.claim.round = Round(3);
+    assert_ne!(evidence.id(), Evidence::VrfMisuse(later).id());
+    assert!(encode(&evidence).len() <= Evidence::MAX_BYTES);
+
+    let honest = Evidence::VrfMisuse(misuse(0));
+    let nothing = EvidenceError::Misuse(MisuseError::NoContradiction);
+    assert_eq!(honest.verify(CHAIN), Err(nothing));
+    let (got, expected) = (CHAIN, ChainId(Hash([9; 32])));
+    let elsewhere = EvidenceError::Misuse(MisuseError::WrongChain { got, expected });
+    assert_eq!(evidence.verify(expected), Err(elsewhere));
+}
+
+#[test]
+fn misuse_by_an_electorate_is_a_member_s_of_the_set_that_it_names() {
+    let (ours, secrets) = electorate(&[5, 1, 1, 300]);
+    let evidence = Evidence::VrfMisuse(misuse(1));
+    assert_eq!(evidence.verify_by(CHAIN, &ours), Ok(evidence.offence()));
+    let refused = |misuse: VrfMisuse, electorate| {
+        let Err(EvidenceError::Misuse(error)) =
+            Evidence::VrfMisuse(misuse).verify_by(CHAIN, electorate)
+        else {
+            panic!()
+        };
+        error
+    };
+    assert_eq!(refused(misuse(0), &ours), MisuseError::NoContradiction);
+    let (other, _) = electorate(&[5, 1, 1, 301]);
+    let offender = secrets[3].public_key();
+    assert_eq!(refused(misuse(1), &other), MisuseError::NotMember(offender));
+    let mut stranger = misuse(1);
+    stranger.0.claim.candidate = secret(77).public_key();
+    assert_eq!(refused(stranger, &ours), MisuseError::NotMember(secret(77).public_key()));
+    let mut forged = misuse(1);
+    forged.0.claim.selected += 1;
+    assert_eq!(refused(forged, &ours), MisuseError::Signature);
+    let (got, expected) = (CHAIN, ChainId(Hash([9; 32])));
+    let elsewhere = evidence.verify_by(expected, &ours);
+    assert_eq!(elsewhere, Err(EvidenceError::Misuse(MisuseError::WrongChain { got, expected })));
 }

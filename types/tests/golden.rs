@@ -14,6 +14,7 @@ use common::*;
 use pocket_types::block::Header;
 use pocket_types::candidacy::VrfMisuse;
 use pocket_types::codec::{self, Bytes, List, SortedSet, Text};
+use pocket_types::evidence::Evidence;
 use pocket_types::finality::TrustedTip;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, RelayDigest};
@@ -51,7 +52,9 @@ fn blocks(golden: &mut Golden) {
     golden.pin("evidence_equivocation", &equivocation());
     golden.pin("offence", &equivocation().offence());
     golden.pin("candidacy", &candidacy());
-    golden.pin("vrf_misuse", &VrfMisuse(candidacy()));
+    let misuse = Evidence::VrfMisuse(VrfMisuse(candidacy()));
+    golden.pin("evidence_vrf_misuse", &misuse);
+    golden.pin("offence_vrf_misuse", &misuse.offence());
 }
 
 fn votes_and_proofs(golden: &mut Golden) {

@@ -3,14 +3,17 @@
 mod common;
 
 use common::*;
+use pocket_types::candidacy::{Claim, MisuseError, Seed, VrfMisuse};
 use pocket_types::evidence::{Evidence, EvidenceError};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
-use pocket_types::number::{Amount, Epoch, Height, Round};
+use pocket_types::number::{Amount, Epoch, Height, Round, Weight};
+use pocket_types::sortition::{CommitteeSize, Odds, Priority};
 use pocket_types::transaction::{ActorKind, Message};
 use pocket_types::vote::{Phase, Protocol, Vote, VoteData};
+use pocket_types::vrf::VrfSecret;
 use pocket_utility::ledger::{
-    BlockError, BlockLimits, Event, EvidenceRefusal, build_block, execute_block,
+    BlockError, BlockLimits, Event, EvidenceRefusal, SlashReason, build_block, execute_block,
 };
 use pocket_utility::query;
 
@@ -25,10 +28,34 @@ fn double_sign(net: &Network, name: &str, height: u64, phase: Phase) -> Evidence
             round: Round(0),
             phase,
             block: BlockId(Hash([block; 32])),
+            high: None,
         };
         Vote::sign(data, &key(name))
     };
     Evidence::equivocation(vote(1), vote(2))
+}
+
+/// A claim to lead a round with so many units more than its proof selects.
+fn misuse(net: &Network, name: &str, height: u64, round: u64, more: u32) -> Evidence {
+    let vrf = VrfSecret::from_seed([7; 32]);
+    let committee = CommitteeSize::default();
+    let claim = Claim {
+        chain: net.chain,
+        epoch: Epoch(0),
+        validators: Hash::ZERO,
+        height: Height(height),
+        round: Round(round),
+        seed: Seed::Beacon(Hash::ZERO),
+        candidate: public(name),
+        vrf_key: vrf.public_key(),
+        odds: Odds { weight: Weight(1), total: Weight(4), committee },
+        proof: pocket_types::vrf::VrfProof([0; 80]),
+        selected: 0,
+        priority: Priority::FALLBACK,
+    };
+    let mut claim = claim.run(&key(name), &vrf).expect("a whole stake is one unit here").claim;
+    claim.selected += more;
+    Evidence::VrfMisuse(VrfMisuse(claim.sign(&key(name))))
 }
 
 fn punish(net: &mut Network, evidence: Evidence) -> Result<(), EvidenceRefusal> {
@@ -159,4 +186,31 @@ fn false_evidence_makes_a_block_invalid_and_a_proposer_leaves_it_out() {
     assert_eq!(dropped, [0, 2]);
     context.evidence = built.evidence;
     assert_eq!(execute_block(&net.state, &context, &[]).unwrap(), built.outcome);
+}
+
+#[test]
+fn vrf_misuse_burns_a_share_once_a_round() {
+    let mut net = Network::devnet();
+    net.advance_to(2);
+    let lie = misuse(&net, "val4", 2, 0, 1);
+    assert_eq!(punish(&mut net, lie), Ok(()));
+    let burned = Amount(STAKE.0 / 20);
+    assert_eq!(net.stake_of(ActorKind::Validator, "val4").0, STAKE.0 - burned.0);
+    let slashed = |event: &Event| {
+        matches!(event, Event::Slashed { reason: SlashReason::VrfMisuse(offence), .. }
+            if *offence == lie.offence())
+    };
+    assert_eq!(net.events.iter().filter(|event| slashed(event)).count(), 1);
+    // Another lie of that round is the same offence; another round's and a double sign are not.
+    let other = misuse(&net, "val4", 2, 0, 2);
+    assert_eq!(punish(&mut net, other), Err(EvidenceRefusal::Punished));
+    for next in [misuse(&net, "val4", 2, 1, 1), double_sign(&net, "val4", 2, Phase::Prepare)] {
+        assert_eq!(punish(&mut net, next), Ok(()));
+    }
+    // Who was no validator, or did not lie, is not punished.
+    let stranger = misuse(&net, "alice", 2, 0, 1);
+    assert!(matches!(punish(&mut net, stranger), Err(EvidenceRefusal::NotValidator { .. })));
+    let honest = misuse(&net, "val3", 2, 0, 0);
+    let nothing = EvidenceRefusal::Invalid(EvidenceError::Misuse(MisuseError::NoContradiction));
+    assert_eq!(punish(&mut net, honest), Err(nothing));
 }

@@ -61,6 +61,7 @@ impl Core {
             Message::NewRound(_) => (0, certificates),
             Message::Proposal(_) => (1, certificates + self.config.max_block_bytes),
             Message::Certificate(certificate) => (2 + certificate.data.phase as u8, certificates),
+            Message::Candidacy(_) => (CANDIDACY, 4_096),
             Message::Vote(vote) if self.protocol == Protocol::Tendermint => {
                 (16 + vote.data.phase as u8, 4_096)
             }
@@ -72,7 +73,8 @@ impl Core {
         if let Message::Proposal(proposal) = &message {
             let leaders = self.schedule.leaders(next, self.config.leader_rounds);
             let round = proposal.vote.data.round;
-            let leads = leaders.leader(self.height().next(), round) == position;
+            let leads = leaders.leader(self.height().next(), round) == position
+                || self.config.election.is_some();
             if !leads || round >= Round(EARLY_ROUNDS) {
                 return fx.emit(Output::Dropped { peer: from, what: "early proposal" });
             }
@@ -87,12 +89,18 @@ impl Core {
         }
     }
 
-    /// What was said early about the height that has just begun.
+    /// What was said early about the height that has just begun; candidates come before what they
+    /// propose.
     pub(crate) fn early(&mut self) -> Vec<(PublicKey, Message)> {
         let early = core::mem::take(&mut self.ahead).messages;
+        let mut early: Vec<_> = early.into_iter().collect();
+        early.sort_by_key(|((_, kind), _)| *kind != CANDIDACY);
         early.into_iter().map(|((from, _), (message, _))| (from, message)).collect()
     }
 }
+
+/// The kind of a candidacy.
+const CANDIDACY: u8 = 32;
 
 /// Early proposals are kept for this many rounds of the next height.
 const EARLY_ROUNDS: u64 = 2;

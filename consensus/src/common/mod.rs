@@ -271,11 +271,24 @@ impl Core {
         max_bytes: usize,
         fx: &mut Effects,
     ) {
-        let Some(signer) = &self.signer else { return };
+        let Some(header) = self.header_on(now, parent, parent_certificate) else { return };
+        self.requested = Some(header.clone());
+        let evidence = self.evidence.values().copied().collect();
+        fx.emit(Output::Build(Box::new(BuildRequest { header, evidence, max_bytes })));
+    }
+
+    /// The header of a block of ours on top of a parent, without what the host fills in.
+    pub(crate) fn header_on(
+        &self,
+        now: Timestamp,
+        parent: &Tip,
+        parent_certificate: Option<Certificate>,
+    ) -> Option<Header> {
+        let signer = self.signer.as_ref()?;
         let height = parent.height().next();
         let (randomness, randomness_proof) = signer.beacon(parent.randomness(), height);
         let validators = parent.validators();
-        let header = Header {
+        Some(Header {
             version: VERSION,
             chain: parent.chain(),
             height,
@@ -291,10 +304,7 @@ impl Core {
             next_validators: parent.next_validators().hash(),
             randomness,
             randomness_proof,
-        };
-        self.requested = Some(header.clone());
-        let evidence = self.evidence.values().copied().collect();
-        fx.emit(Output::Build(Box::new(BuildRequest { header, evidence, max_bytes })));
+        })
     }
 
     /// Checks a block that the host built on a parent; gives the set that it yields. What we put into

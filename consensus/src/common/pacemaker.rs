@@ -8,6 +8,8 @@ use crate::replica::config::{Config, Pace};
 /// is, rounds become long enough.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Pacemaker {
+    /// Until when candidates for leading are listened to.
+    pub(crate) settles: Timestamp,
     /// From when the leader may propose.
     pub(crate) due: Timestamp,
     /// Whether that has come: a leader without a quorum waits for messages, not for the clock.
@@ -29,7 +31,12 @@ impl Pacemaker {
         };
         // A parent from the future (within the drift) must not stretch the wait beyond a block time.
         let due = due.min(now.after(config.block_time));
+        let wait = config.election.map_or(Duration(0), |e| grown(config, e.wait, round));
+        let wait = if cfg!(pocket_trap = "vrf_no_wait") { Duration(0) } else { wait };
+        let settles = now.after(wait);
+        let due = due.max(settles);
         Self {
+            settles,
             due,
             is_due: due <= now,
             timeout: due.after(timeout(config, round)),
@@ -38,9 +45,14 @@ impl Pacemaker {
     }
 }
 
-/// `timeout · (growth %)^round`, capped.
+/// How long a round may take.
 pub(crate) fn timeout(config: &Config, round: Round) -> Duration {
-    let mut timeout = config.timeout.0;
+    grown(config, config.timeout, round)
+}
+
+/// `first · (growth %)^round`, capped.
+fn grown(config: &Config, first: Duration, round: Round) -> Duration {
+    let mut timeout = first.0;
     for _ in 0..round.0 {
         let grown = u128::from(timeout) * u128::from(config.timeout_growth) / 100;
         if grown >= u128::from(config.timeout_cap.0) || grown == u128::from(timeout) {
@@ -68,10 +80,11 @@ mod tests {
 
     #[test]
     fn timeouts_double_up_to_the_cap() {
-        let timeouts = [0, 1, 2, 3, 4, 5, u64::MAX].map(|r| timeout(&config(), Round(r)).0);
+        let timeouts =
+            [0, 1, 2, 3, 4, 5, u64::MAX].map(|r| grown(&config(), Duration(100), Round(r)).0);
         assert_eq!(timeouts, [100, 200, 400, 800, 1_000, 1_000, 1_000]);
         let flat = Config { timeout_growth: 100, ..config() };
-        assert_eq!(timeout(&flat, Round(u64::MAX)).0, 100);
+        assert_eq!(grown(&flat, flat.timeout, Round(u64::MAX)).0, 100);
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl HotPokt {
             return Ok(());
         }
         let certificate = self.verify(&certificate)?;
+        self.shown(from, &certificate);
         self.use_certificate(now, certificate, fx);
         Ok(())
     }

@@ -34,6 +34,7 @@
 //! that are said again; and from those that give a round of the next height up.
 
 mod certify;
+mod election;
 mod propose;
 mod recover;
 mod round;
@@ -61,6 +62,8 @@ use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
+use election::Contest;
+
 /// The state of HotPOKT at one height.
 #[derive(Clone, Debug)]
 pub struct HotPokt {
@@ -72,6 +75,8 @@ pub struct HotPokt {
     /// NewRound signatures for this round and the next few.
     new_rounds: BTreeMap<Round, Tally>,
     round: RoundState,
+    /// Where leaders are elected.
+    contest: Option<Contest>,
     pace: Pacemaker,
 }
 
@@ -177,6 +182,7 @@ impl Protocol for HotPokt {
         core.unread = log;
         let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
         let mut protocol = Self {
+            contest: Contest::new(&core),
             core,
             high_qc: None,
             lock: None,
@@ -215,6 +221,7 @@ impl Protocol for HotPokt {
                 fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
                 Ok(())
             }
+            Message::Candidacy(candidacy) => self.on_candidacy(from, *candidacy, fx),
         }
     }
 
@@ -254,6 +261,9 @@ impl Protocol for HotPokt {
     }
 
     fn tick(&mut self, now: Timestamp, fx: &mut Fx) {
+        if now >= self.pace.settles && self.is_unsettled() {
+            self.settle(now, fx);
+        }
         if now >= self.pace.due && !self.pace.is_due {
             self.pace.is_due = true;
             self.try_propose(now, fx);
@@ -265,6 +275,7 @@ impl Protocol for HotPokt {
         }
         if now >= self.pace.resend {
             self.pace.resend = now.after(self.core.config.resend);
+            self.run_again(fx);
             self.resend(fx);
         }
     }
@@ -276,6 +287,9 @@ impl Protocol for HotPokt {
         let mut next = self.pace.resend;
         if self.gives_up() {
             next = next.min(self.pace.timeout);
+        }
+        if self.is_unsettled() {
+            next = next.min(self.pace.settles);
         }
         if !self.pace.is_due && self.is_leader() {
             next = next.min(self.pace.due);

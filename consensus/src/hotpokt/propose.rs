@@ -132,7 +132,7 @@ impl HotPokt {
             return Ok(());
         }
         let signer = self.core.check_signer(&proposal.vote)?;
-        if signer != self.core.leader_position(data.round) {
+        if self.contest.is_none() && signer != self.core.leader_position(data.round) {
             let expected = self.core.leader(data.round);
             return Err(Refusal::NotLeader { got: proposal.vote.signer, expected });
         }
@@ -143,7 +143,7 @@ impl HotPokt {
             return Err(invalid(&proposal.vote));
         }
         if let Some(first) = self.round.proposed.filter(|first| first.data.round == data.round) {
-            if first.data.block != data.block {
+            if first.data.block != data.block && first.signer == proposal.vote.signer {
                 self.core.accuse(Evidence::equivocation(first, proposal.vote), fx);
             }
             return Ok(());
@@ -152,6 +152,7 @@ impl HotPokt {
         if got != data.block {
             return Err(Refusal::BlockId { signed: data.block, got });
         }
+        let Some(proposal) = self.admit(now, from, proposal, fx)? else { return Ok(()) };
         let news = match self.judge(now, &proposal) {
             // Who of us has the wrong clock is unknown; the leader says it again until then.
             Err(Refusal::TimeAhead { .. }) => {

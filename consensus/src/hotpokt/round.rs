@@ -27,6 +27,7 @@ impl HotPokt {
         for body in unchecked.iter().filter_map(|id| self.core.bodies.get(id)) {
             fx.emit(Output::Check(Box::new(body.block.clone())));
         }
+        self.run(fx);
         let here = (self.core.height(), self.round.number);
         let last = self.core.signer.as_ref().and_then(|signer| signer.last());
         if last.is_some_and(|last| (last.data.height, last.data.round) >= here) {
@@ -52,17 +53,18 @@ impl HotPokt {
         self.round = RoundState::new(round, Some(entry));
         self.new_rounds = self.new_rounds.split_off(&round);
         self.pace = Pacemaker::enter(&self.core.config, now, self.core.tip.time(), round);
+        self.run(fx);
         if waits {
             self.announce(false, fx);
         }
         self.try_propose(now, fx);
     }
 
-    /// Signs NewRound for the round we are in and sends it to the leader.
-    fn announce(&mut self, again: bool, fx: &mut Fx) {
+    /// Signs NewRound for the round we are in and sends it to the leader, once we know who that is.
+    pub(super) fn announce(&mut self, again: bool, fx: &mut Fx) {
         let round = self.round.number;
+        let Some(leader) = self.leader() else { return };
         let Some(vote) = self.sign(round, Phase::NewRound, BlockId::default(), fx) else { return };
-        let leader = self.core.leader(round);
         if vote.signer == leader {
             fx.own(vote);
         } else {
@@ -153,10 +155,6 @@ impl HotPokt {
             justify: proposal.justify.clone(),
             entry: self.round.entry.clone(),
         })))
-    }
-
-    pub(super) fn is_leader(&self) -> bool {
-        self.core.leads(self.round.number)
     }
 
     pub(super) fn on_new_round(
@@ -268,10 +266,18 @@ impl HotPokt {
         let tally =
             self.new_rounds.entry(round).or_insert_with(|| Tally::new(vote.data, &electorate));
         match tally.add(vote, position, &electorate) {
-            Added::Counted => self.weigh_new_rounds(now, round, fx),
+            Added::Counted => {
+                self.follow(round, entered, position);
+                self.weigh_new_rounds(now, round, fx);
+            }
             // It says so again, so it is still waiting outside.
             Added::Known if entered < self.round.number => self.let_in(now, vote.signer, fx),
-            Added::Known | Added::Conflict(_) => {}
+            // Where leaders are elected, it was for everybody before and is for us alone now.
+            Added::Known => {
+                self.follow(round, entered, position);
+                self.try_propose(now, fx);
+            }
+            Added::Conflict(_) => {}
             Added::Invalid => return Err(invalid(&vote)),
         }
         Ok(())

@@ -14,10 +14,15 @@ use crate::replica::message::Message;
 use crate::replica::output::Output;
 
 impl HotPokt {
-    /// Sends a vote to the leader of its round; our own counts once it is stored.
+    /// Sends a vote of our round to its leader; our own counts once it is stored.
     pub(super) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
-        let step = if cfg!(pocket_trap = "5") { vote.data.phase as u64 } else { 0 };
-        let leader = self.core.leader(Round(vote.data.round.0 + step));
+        let leader = if cfg!(pocket_trap = "5") {
+            Some(self.core.leader(Round(vote.data.round.0 + vote.data.phase as u64)))
+        } else {
+            self.collector()
+        };
+        // Who showed us neither proposal nor certificate says it again.
+        let Some(leader) = leader else { return };
         if leader == vote.signer {
             fx.own(vote);
         } else {
@@ -53,6 +58,9 @@ impl HotPokt {
     fn tally(&mut self, vote: &Vote) -> Option<&mut Tally> {
         let data = vote.data;
         let proposed = self.round.proposed.filter(|_| data.round == self.round.number)?;
+        if self.contest.is_some() && !self.is_leader() {
+            return None;
+        }
         let expected = self.core.data(data.round, data.phase, proposed.data.block);
         let electorate = self.core.electorate();
         let tally = self.round.votes.entry(data.phase);
@@ -84,7 +92,7 @@ impl HotPokt {
             return self.later(now, from, data.height, None, Message::Vote(vote), fx);
         }
         let position = self.core.check_signer(&vote)?;
-        if !self.core.leads(data.round) {
+        if self.contest.is_none() && !self.core.leads(data.round) {
             return Err(Refusal::NotOurRound(data.round));
         }
         if data.round != self.round.number || self.is_certified(data.phase) {

@@ -5,6 +5,7 @@ use pocket_types::codec::Wire;
 use pocket_types::number::Duration;
 use pocket_types::vote::Certificate;
 
+use crate::election::ElectionConfig;
 use crate::schedule::LeaderSchedule;
 
 /// The largest block that may be decided: with the largest certificates beside it, it still fits a
@@ -21,6 +22,9 @@ pub struct Config {
     pub schedule: LeaderSchedule,
     /// How many rounds in a row each of them leads; at least 1. All validators must agree.
     pub leader_rounds: u64,
+    /// Elects leaders by VRF; the schedule's leads where nobody runs. HotPOKT only. All validators
+    /// must agree.
+    pub election: Option<ElectionConfig>,
     /// From one block's time to the next's, when all goes well.
     pub block_time: Duration,
     /// What the block time is counted from.
@@ -33,6 +37,9 @@ pub struct Config {
     pub timeout_cap: Duration,
     /// Unanswered messages are sent again after this long.
     pub resend: Duration,
+    /// Δ: how long a message takes at most when the network is well. A leader of HotStuff-2 whom a
+    /// Timeout QC let in waits as long for higher certificates.
+    pub delta: Duration,
     /// How far a block's time may lie ahead of our clock.
     pub max_drift: Duration,
     /// The largest encoded block that we build or accept; at most
@@ -73,12 +80,14 @@ impl Default for Config {
         Self {
             schedule: LeaderSchedule::default(),
             leader_rounds: 1,
+            election: None,
             block_time: Duration(1_000),
             pace: Pace::default(),
             timeout: Duration(2_000),
             timeout_growth: 150,
             timeout_cap: Duration(60_000),
             resend: Duration(500),
+            delta: Duration(250),
             max_drift: Duration(500),
             max_block_bytes: MAX_BLOCK_BYTES,
             round_window: 4,

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use pocket_types::block::BlockError;
+use pocket_types::candidacy::CandidacyError;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::PublicKey;
@@ -12,6 +13,7 @@ use pocket_types::vote::{CertificateError, Phase, Protocol};
 use pocket_types::vrf::VrfPublicKey;
 use thiserror::Error;
 
+use crate::election::SeedRule;
 use crate::tip::TipError;
 
 /// The host did something wrong. Unless said otherwise nothing has changed.
@@ -35,6 +37,15 @@ pub enum ReplicaError {
     /// The validator set that execution yielded can't be used.
     #[error(transparent)]
     Set(TipError),
+    /// The tip to advance to doesn't know the seed of the election
+    /// ([`Tip::with_seed`](crate::Tip::with_seed)).
+    #[error("the tip has seeds by {got:?}, the election's are by {expected:?}")]
+    Seed {
+        /// The tip's rule.
+        got: Option<SeedRule>,
+        /// The configured one.
+        expected: SeedRule,
+    },
     /// A quorum decided a block that the host found invalid; the replica has stopped.
     #[error("block {block} is decided, but our own execution found it invalid: stop and compare")]
     Diverged {
@@ -57,6 +68,14 @@ pub enum RecoverError {
         got: VrfPublicKey,
         /// The registered one.
         expected: VrfPublicKey,
+    },
+    /// The tip doesn't know the seed of the election ([`Tip::with_seed`](crate::Tip::with_seed)).
+    #[error("the tip has seeds by {got:?}, the election's are by {expected:?}")]
+    Seed {
+        /// The tip's rule.
+        got: Option<SeedRule>,
+        /// The configured one.
+        expected: SeedRule,
     },
     /// The log holds another validator's signature: the wrong log, or the wrong key.
     #[error("the log belongs to validator {got}, our key is {expected}")]
@@ -132,7 +151,7 @@ pub enum Refusal {
     /// Signed by somebody who is no validator at that height.
     #[error("{0} is no validator at this height")]
     NotValidator(PublicKey),
-    /// A vote or NewRound that its signer did not send itself.
+    /// A vote, NewRound or candidacy that its signer did not send itself.
     #[error("signed by {signer}, sent by {from}")]
     Relayed {
         /// Who signed.
@@ -156,6 +175,14 @@ pub enum Refusal {
         /// The phase that belongs there.
         expected: Phase,
     },
+    /// A signature whose data can't be of its phase.
+    #[error("a {phase:?} signature with a {field} that it can't have")]
+    Field {
+        /// The phase.
+        phase: Phase,
+        /// The field of the signed data.
+        field: &'static str,
+    },
     /// A NewRound that names a block.
     #[error("a NewRound signature names block {0}")]
     NewRoundBlock(BlockId),
@@ -173,6 +200,12 @@ pub enum Refusal {
         /// Who leads.
         expected: PublicKey,
     },
+    /// A candidacy that doesn't count.
+    #[error(transparent)]
+    Candidacy(#[from] CandidacyError),
+    /// A candidacy where leaders take turns.
+    #[error("a candidacy where leaders take turns")]
+    NoElection,
     /// A certificate does not hold.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

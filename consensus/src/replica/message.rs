@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 
 use pocket_types::block::Block;
+use pocket_types::candidacy::Candidacy;
 use pocket_types::codec::Wire;
 use pocket_types::id::BlockId;
 use pocket_types::number::{Epoch, Height, Round};
@@ -27,6 +28,8 @@ pub enum Message {
     Block(Box<Block>),
     /// Asks for the certificates that ended rounds. Simplex only.
     RoundRequest(RoundRequest),
+    /// A candidate for leading a round, where leaders are elected.
+    Candidacy(Box<Candidacy>),
 }
 
 impl Wire for Message {

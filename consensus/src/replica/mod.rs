@@ -65,7 +65,7 @@ impl<P: Protocol> Replica<P> {
         self.protocol.core().position.is_some()
     }
 
-    /// The leader of a round of this height.
+    /// The leader of a round of this height, by turns: where leaders are elected, if nobody runs.
     pub fn leader(&self, round: Round) -> PublicKey {
         self.protocol.core().leader(round)
     }
@@ -94,7 +94,13 @@ impl<P: Protocol> Replica<P> {
             Input::Message { from, message } => self.protocol.deliver(now, from, message, fx),
             Input::Built { block, change } => self.protocol.built(now, *block, change, fx)?,
             Input::Checked { block, verdict } => self.protocol.checked(now, block, verdict, fx)?,
-            Input::Advance(tip) => self.protocol.advance(now, *tip, fx),
+            Input::Advance(tip) => {
+                let (got, expected) = (tip.seed_rule(), self.config().election.map(|e| e.seed));
+                if let Some(expected) = expected.filter(|_| got != expected) {
+                    return Err(ReplicaError::Seed { got, expected });
+                }
+                self.protocol.advance(now, *tip, fx);
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What a replica must remember across a crash.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
@@ -13,7 +14,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// The host appends them to a log in the canonical encoding, hands the log to
 /// [`Replica::recover`](crate::Replica::recover) after a restart, and may drop the records of a
-/// height (see [`Record::height`]) once the block of that height is committed.
+/// height (see [`Record::height`]) once the block of that height is committed, but for the last
+/// signature of the log, whatever its height: [`Record::prune`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Record {
@@ -49,7 +51,20 @@ pub enum Record {
 }
 
 impl Record {
-    /// The height that this belongs to.
+    /// Drops what is of no use once the block of a height is committed. The last signature stays: where
+    /// rounds count on through the heights, it may be of a later round than the height's decision.
+    pub fn prune(log: &mut Vec<Self>, committed: Height) {
+        let signed = |record: &Self| matches!(record, Self::Vote(_) | Self::Timeout { .. });
+        let last = log.iter().rposition(signed);
+        let mut index = 0;
+        log.retain(|record| {
+            index += 1;
+            let last = last == Some(index - 1) && !cfg!(pocket_trap = "last_vote_pruned");
+            last || record.height() > committed
+        });
+    }
+
+    /// The height that this belongs to; zero for the Timeout QC of a round of all heights.
     pub fn height(&self) -> Height {
         match self {
             Self::Vote(vote) => vote.data.height,

@@ -3,10 +3,9 @@
 use alloc::vec::Vec;
 
 use pocket_types::machine::Outbox;
-use pocket_types::vote::Vote;
+use pocket_types::vote::{Protocol, Vote};
 
 use crate::common::Core;
-use crate::protocol::Protocol;
 use crate::replica::Replica;
 use crate::replica::config::{Config, MAX_BLOCK_BYTES};
 use crate::replica::error::RecoverError;
@@ -14,7 +13,7 @@ use crate::replica::record::Record;
 use crate::signer::{Identity, Signer};
 use crate::tip::Tip;
 
-impl<P: Protocol> Replica<P> {
+impl<P: crate::Protocol> Replica<P> {
     /// A replica as it was when it last stored something: at its first start with an empty log.
     ///
     /// `tip` is the last *committed* block; `log` holds the records of all later heights, in the
@@ -31,7 +30,8 @@ impl<P: Protocol> Replica<P> {
         tip: Tip,
         log: impl IntoIterator<Item = Record>,
     ) -> Result<Self, RecoverError> {
-        check(&config)?;
+        check(&config, P::ID)?;
+        check_seed(&config, &tip)?;
         if let Some(identity) = &identity {
             check_vrf(identity, &tip)?;
         }
@@ -57,7 +57,7 @@ impl<P: Protocol> Replica<P> {
 fn recall(
     signer: &mut Signer,
     vote: &Vote,
-    protocol: pocket_types::vote::Protocol,
+    protocol: Protocol,
     tip: &Tip,
 ) -> Result<(), RecoverError> {
     let data = &vote.data;
@@ -80,7 +80,8 @@ fn recall(
     Ok(())
 }
 
-fn check(config: &Config) -> Result<(), RecoverError> {
+fn check(config: &Config, protocol: Protocol) -> Result<(), RecoverError> {
+    let election = config.election.as_ref();
     let rules = [
         (config.timeout.0 > 0, "timeout must be positive"),
         (config.timeout_growth >= 100, "timeout_growth must be at least 100 percent"),
@@ -97,11 +98,29 @@ fn check(config: &Config) -> Result<(), RecoverError> {
             "max_bodies must be at least 4: lock, high QC, decision, proposal",
         ),
         (config.max_unstored > 0, "max_unstored must be positive"),
+        (
+            election.is_none() || protocol == Protocol::HotPokt,
+            "election: this protocol's leaders take turns",
+        ),
+        (
+            election
+                .is_none_or(|election| election.wait.0 > 0 && election.wait < config.timeout_cap),
+            "election: wait must be positive and below timeout_cap",
+        ),
+        (election.is_none_or(|election| election.seed.is_valid()), "election: seed out of bounds"),
     ];
     rules
         .iter()
         .find(|(holds, _)| !holds)
         .map_or(Ok(()), |(_, what)| Err(RecoverError::Config(what)))
+}
+
+fn check_seed(config: &Config, tip: &Tip) -> Result<(), RecoverError> {
+    let got = tip.seed_rule();
+    match config.election.map(|election| election.seed) {
+        Some(expected) if got != Some(expected) => Err(RecoverError::Seed { got, expected }),
+        _ => Ok(()),
+    }
 }
 
 /// Blocks whose randomness another key proves are refused by everybody: better not to start.

@@ -75,6 +75,7 @@ use crate::protocol::Protocol;
 use crate::replica::error::ReplicaError;
 use crate::replica::input::Verdict;
 use crate::replica::message::Message;
+use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
@@ -246,6 +247,10 @@ impl Protocol for Simplex {
             Message::Block(block) => self.on_block(now, from, *block, fx),
             Message::RoundRequest(request) => {
                 self.on_round_request(now, from, request, fx);
+                Ok(())
+            }
+            Message::Candidacy(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "message of another protocol" });
                 Ok(())
             }
         }

@@ -275,8 +275,8 @@ impl Protocol for Tendermint {
                 Ok(())
             }
             Message::Block(block) => self.on_block(now, from, *block, fx),
-            Message::RoundRequest(_) => {
-                let what = "request for skipped rounds, of which there are none";
+            Message::RoundRequest(_) | Message::Candidacy(_) => {
+                let what = "message of another protocol";
                 fx.emit(Output::Dropped { peer: from, what });
                 Ok(())
             }

@@ -5,9 +5,11 @@
 use pocket_consensus::Message;
 use pocket_consensus::replica::message::{NewRound, Proposal};
 use pocket_sim::Random;
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::number::{Height, Round};
+use pocket_types::sortition::Priority;
 use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 
 use super::Setup;
@@ -33,9 +35,14 @@ pub enum Mischief {
     Random,
     /// Blocks for syncing peers are changed.
     LieToSync,
+    /// A candidate claims more than its proof gives.
+    LieToWin,
+    /// A candidacy of another validator, or of another round or height, comes beside its own.
+    Impersonate,
 }
 
 impl Mischief {
+    /// Those that any protocol gives occasion to.
     pub const ALL: [Self; 9] = [
         Self::Equivocate,
         Self::VoteTwice,
@@ -47,6 +54,9 @@ impl Mischief {
         Self::Random,
         Self::LieToSync,
     ];
+
+    /// Those that elections give occasion to.
+    pub const OF_CANDIDATES: [Self; 2] = [Self::LieToWin, Self::Impersonate];
 }
 
 /// A Byzantine validator's memory.
@@ -55,6 +65,7 @@ pub struct Adversary {
     pub node: usize,
     pub kinds: Vec<Mischief>,
     certificates: Vec<Certificate>,
+    candidacies: Vec<Candidacy>,
     blocks: Vec<(Height, BlockId)>,
     last: Option<VoteData>,
     /// The part of the others that a selective leader favours in this round.
@@ -91,9 +102,11 @@ impl Adversary {
             }
             Message::Certificate(certificate) => self.certificates.push((**certificate).clone()),
             Message::Vote(vote) => self.last = Some(vote.data),
+            Message::Candidacy(candidacy) => self.candidacies.push(**candidacy),
             _ => {}
         }
         self.certificates.drain(..self.certificates.len().saturating_sub(MEMORY));
+        self.candidacies.drain(..self.candidacies.len().saturating_sub(MEMORY));
         self.blocks.drain(..self.blocks.len().saturating_sub(MEMORY));
     }
 
@@ -137,9 +150,35 @@ impl Adversary {
                 said.push(Message::Vote(again(VoteData { block, ..vote.data })));
                 done.push(Mischief::VoteTwice);
             }
+            Message::Candidacy(candidacy) => {
+                if does(Mischief::LieToWin, random, 3) {
+                    said = vec![lie(setup, self.node, candidacy.claim, random)];
+                    done.push(Mischief::LieToWin);
+                }
+                if does(Mischief::Impersonate, random, 3)
+                    && let Some(other) = pick(&self.candidacies, random)
+                {
+                    let Claim { height, round, .. } = candidacy.claim;
+                    let mut claim = other.claim;
+                    let other = match random.below(3) {
+                        // As it came, but from us; as if it were ours; as if it were of this round.
+                        0 => other,
+                        1 => {
+                            claim.candidate = setup.public(self.node);
+                            setup.announce(self.node, claim)
+                        }
+                        _ => {
+                            (claim.height, claim.round) = (height, round);
+                            Candidacy { claim, ..other }
+                        }
+                    };
+                    said.push(Message::Candidacy(Box::new(other)));
+                    done.push(Mischief::Impersonate);
+                }
+            }
             _ => {}
         }
-        if matches!(message, Message::Proposal(_) | Message::Certificate(_))
+        if matches!(message, Message::Proposal(_) | Message::Certificate(_) | Message::Candidacy(_))
             && does(Mischief::Selective, random, 2)
         {
             let round = self.last.map_or(Round::ZERO, |data| data.round);
@@ -165,8 +204,7 @@ impl Adversary {
     }
 
     fn pick(&self, random: &mut Random) -> Option<Certificate> {
-        let index = random.below(self.certificates.len().max(1) as u64) as usize;
-        self.certificates.get(index).cloned()
+        pick(&self.certificates, random)
     }
 
     fn stale(&self, message: &NewRound, again: &impl Fn(VoteData) -> Vote) -> Message {
@@ -210,6 +248,21 @@ impl Adversary {
             _ => Message::Vote(vote),
         })
     }
+}
+
+fn pick<T: Clone>(known: &[T], random: &mut Random) -> Option<T> {
+    known.get(random.below(known.len().max(1) as u64) as usize).cloned()
+}
+
+/// A claim that its proof contradicts.
+fn lie(setup: &Setup, node: usize, mut claim: Claim, random: &mut Random) -> Message {
+    match random.below(4) {
+        0 => claim.priority = Priority(Hash([0xff; 32])),
+        1 => claim.selected += 1,
+        2 => claim.proof.0[7] ^= 1,
+        _ => claim.round.0 += 1,
+    }
+    Message::Candidacy(Box::new(setup.announce(node, claim)))
 }
 
 fn equivocate(proposal: &Proposal, again: &impl Fn(VoteData) -> Vote) -> Message {

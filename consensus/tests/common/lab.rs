@@ -19,6 +19,7 @@ pub struct Lab {
     pub weights: Vec<u64>,
     pub me: usize,
     pub now: Timestamp,
+    pub config: Config,
     /// Everything stored.
     pub log: Vec<Record>,
 }
@@ -30,10 +31,10 @@ impl Lab {
     }
 
     pub fn with(weights: &[u64], me: usize, config: Config) -> Self {
-        let tip = Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, weights)).unwrap();
+        let tip = genesis(weights, &config);
         let replica = Replica::recover(config, Some(identity(me)), tip, []).unwrap();
         let weights = weights.to_vec();
-        let mut lab = Self { replica, weights, me, now: Timestamp(1_000), log: vec![] };
+        let mut lab = Self { replica, weights, me, now: Timestamp(1_000), config, log: vec![] };
         lab.feed(Input::Tick);
         lab
     }
@@ -58,10 +59,9 @@ impl Lab {
     }
 
     pub fn restart_with_outputs(self) -> (Self, Vec<Output>) {
-        let tip =
-            Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, &self.weights)).unwrap();
+        let tip = genesis(&self.weights, &self.config);
         let identity = Some(identity(self.me));
-        let replica = Replica::recover(config(), identity, tip, self.log.clone()).unwrap();
+        let replica = Replica::recover(self.config, identity, tip, self.log.clone()).unwrap();
         let mut lab = Self { replica, ..self };
         let outputs = lab.feed(Input::Tick);
         (lab, outputs)
@@ -203,6 +203,19 @@ impl Lab {
         self.hear(leader, Message::Proposal(Box::new(proposal)))
     }
 
+    /// What an elected leader sends in round 0.
+    pub fn propose_by(&mut self, leader: usize, block: &Block) -> Vec<Output> {
+        let vote = self.vote(leader, 0, Phase::Propose, block.id());
+        let proposal = Proposal { vote, block: block.clone(), justify: None, entry: None };
+        self.hear(leader, Message::Proposal(Box::new(proposal)))
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: u64) -> Vec<Output> {
+        self.now.0 += time;
+        self.feed(Input::Tick)
+    }
+
     pub fn new_round(&self, node: usize, round: u64, high_qc: Option<Certificate>) -> Message {
         let vote = self.vote(node, round, Phase::NewRound, BlockId::default());
         let entry = (round > 1).then(|| self.tc(round - 1));
@@ -219,6 +232,14 @@ impl Lab {
 
     pub fn locked(&self) -> Option<BlockId> {
         self.replica.protocol().lock().map(|lock| lock.data.block)
+    }
+}
+
+fn genesis(weights: &[u64], config: &Config) -> Tip {
+    let tip = Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set(0, weights)).unwrap();
+    match config.election {
+        Some(election) => tip.with_seed(election.seed, Hash::ZERO, &[]).unwrap(),
+        None => tip,
     }
 }
 

@@ -23,7 +23,8 @@ use pocket_consensus::{
 };
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
-use pocket_types::block::Block;
+use pocket_types::block::{Block, Header};
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::codec::List;
 use pocket_types::evidence::Evidence;
 use pocket_types::finality::FinalityProof;
@@ -131,7 +132,15 @@ impl Setup {
 
     pub fn genesis(&self) -> Tip {
         let electorate = self.electorate(set_of(self.cheap, 0, &self.weights));
-        Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate)
+        self.seeded(Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate), &[])
+    }
+
+    /// The tip as this network's elections need it.
+    fn seeded(&self, tip: Tip, chain: &[DecidedBlock]) -> Tip {
+        let Some(rule) = self.config.election.map(|election| election.seed) else { return tip };
+        let header = |height| chain[height as usize - 1].block.header.clone();
+        let headers: Vec<Header> = rule.reads(tip.height()).map(header).collect();
+        tip.with_seed(rule, Hash::ZERO, &headers).unwrap()
     }
 
     pub fn electorate(&self, set: ValidatorSet) -> Electorate {
@@ -142,8 +151,13 @@ impl Setup {
         Electorate::new(set).unwrap()
     }
 
+    /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        self.electorate(self.set_at(evidence.offence().height.0))
+        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let epoch = first.data.epoch.0;
+        let mut past = self.changes.values().take(epoch as usize);
+        let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
+        self.electorate(set_of(self.cheap, epoch, weights))
     }
 
     pub fn identity(&self, node: usize) -> Identity {
@@ -156,6 +170,11 @@ impl Setup {
 
     pub fn vote(&self, node: usize, data: VoteData) -> Vote {
         if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
+    }
+
+    /// Signs a claim to lead, whatever it says.
+    pub fn announce(&self, node: usize, claim: Claim) -> Candidacy {
+        if self.cheap { CheapKeys(node as u64).announce(claim) } else { claim.sign(&key(node)) }
     }
 
     /// The set that decides a height.
@@ -176,7 +195,8 @@ impl Setup {
         let sets = [0, 1, 2].map(|ahead| self.set_at(height + ahead));
         let [decided_by, validators, next_validators] = sets;
         let decided_by = self.electorate(decided_by);
-        Tip::stored_of(&last.proof, decided_by, validators, next_validators).unwrap()
+        let tip = Tip::stored_of(&last.proof, decided_by, validators, next_validators).unwrap();
+        self.seeded(tip, chain)
     }
 }
 
@@ -301,6 +321,8 @@ pub struct Disk {
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
     pub most_records: usize,
+    /// How often one proof decided several blocks.
+    pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
@@ -361,8 +383,9 @@ impl<P: Protocol> Node<P> {
             _ => context.setup().clone().tip(&blocks),
         };
         let disk = context.disk();
+        disk.runs += usize::from(blocks.len() > 1);
         disk.chain.extend(blocks);
-        disk.log.retain(|record| record.height() > height);
+        Record::prune(&mut disk.log, height);
         true
     }
 
@@ -534,9 +557,7 @@ impl<P: Protocol> Process for Node<P> {
             if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
-            if record.height().0 > disk.chain.len() as u64 {
-                disk.log.push(record.clone());
-            }
+            disk.log.push(record.clone());
         }
     }
 
@@ -590,6 +611,7 @@ impl<P: Protocol> Process for Node<P> {
             Net::Consensus(Message::Proposal(_)) => "proposal",
             Net::Consensus(Message::Vote(_)) => "vote",
             Net::Consensus(Message::Certificate(_)) => "certificate",
+            Net::Consensus(Message::Candidacy(_)) => "candidacy",
             Net::Consensus(_) => "body",
             Net::Sync(_) => "sync",
         }
@@ -668,10 +690,10 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
     let place = |vote: &Vote| position(&vote.data);
-    let mut blocks: BTreeMap<Position, BlockId> = BTreeMap::new();
+    let mut said: BTreeMap<Position, VoteData> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
-        if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
+        if *said.entry(place(vote)).or_insert(vote.data) != vote.data {
             return Err(format!("node {node} signed twice at {:?}", place(vote)));
         }
         if last.is_some_and(|last| last > place(vote)) {

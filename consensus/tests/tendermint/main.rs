@@ -12,6 +12,7 @@ use common::oracle::{self, Costs, DELTA, TIMEOUT, happy, lives, network};
 use common::{Event, Setup, check, height, simulate_by};
 use pocket_consensus::{Record, Tendermint};
 use pocket_sim::{Fate, Fault, Plan, Window};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -252,7 +253,10 @@ fn an_equivocating_proposer_divides_nobody_and_leaves_proof() {
             .observations()
             .iter()
             .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => Some(evidence.offence().phase),
+                Event::Evidence(evidence) => match evidence.offence().kind {
+                    OffenceKind::Equivocation(phase) => Some(phase),
+                    _ => None,
+                },
                 _ => None,
             })
             .collect();

@@ -6,6 +6,7 @@ use pocket_consensus::replica::message::{BlockRequest, Message, NewRound, Propos
 use pocket_consensus::{Input, Output, Record, Refusal, Replica, Tendermint, Tip, Verdict};
 use pocket_types::block::{Block, Header, VERSION, beacon};
 use pocket_types::codec::{Bytes, List};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::Signature;
@@ -255,7 +256,11 @@ fn evidence(outputs: &[Output]) -> Vec<(usize, Phase)> {
         Output::Evidence(evidence) => Some(evidence.verify(chain()).unwrap()),
         _ => None,
     });
-    found.map(|offence| (node_of(&offence.offender), offence.phase)).collect()
+    let phase = |kind| match kind {
+        OffenceKind::Equivocation(phase) => Some(phase),
+        _ => None,
+    };
+    found.filter_map(|o| Some((node_of(&o.offender), phase(o.kind)?))).collect()
 }
 
 #[test]

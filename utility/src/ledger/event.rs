@@ -153,4 +153,6 @@ pub enum SlashReason {
     MissingProof,
     /// A validator signed twice.
     DoubleSign(Offence),
+    /// A validator's claim to lead contradicts its own proof.
+    VrfMisuse(Offence),
 }

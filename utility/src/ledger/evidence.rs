@@ -1,7 +1,7 @@
 //! Begin of the block: what evidence proves is punished, each offence once.
 
 use pocket_types::codec;
-use pocket_types::evidence::Evidence;
+use pocket_types::evidence::{Evidence, OffenceKind};
 use pocket_types::id::Address;
 use pocket_types::number::Height;
 use pocket_types::state::StateRead;
@@ -45,8 +45,12 @@ impl<S: StateRead> Ledger<S> {
         self.store.push(Queue::Offences, forgotten.max(newest.next()), &offence)?;
         let percentage = u128::from(self.params.double_sign_burn_percentage);
         let amount = validator.stake.mul_div_up(percentage, 100).unwrap_or(validator.stake);
-        let reason = Some(SlashReason::DoubleSign(offence));
-        self.slash(ActorKind::Validator, address, amount, reason)?;
+        // The specification's parameters know one percentage for what validators sign.
+        let reason = match offence.kind {
+            OffenceKind::VrfMisuse => SlashReason::VrfMisuse(offence),
+            _ => SlashReason::DoubleSign(offence),
+        };
+        self.slash(ActorKind::Validator, address, amount, Some(reason))?;
         Ok(Ok(()))
     }
 }
