@@ -8,6 +8,8 @@
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
 //!
+//! Leaders take turns ([`schedule`]), or are elected by verifiable random functions ([`election`]).
+//!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
 //!
