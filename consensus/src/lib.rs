@@ -1,12 +1,13 @@
 //! Consensus for Pocket Network v1, without I/O: messages in; votes, certificates and decisions out.
 //!
-//! Two machines, both following [the one convention](pocket_types::machine):
+//! Three machines, all following [the one convention](pocket_types::machine):
 //!
 //! - [`Replica`] decides one block per height with HotPOKT, which is Basic HotStuff (arXiv
 //!   1803.05069, algorithm 2) with a pacemaker made for steady block times. A validator runs it with
 //!   its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
+//! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
 //! Leaders take turns ([`schedule`]), or are elected by verifiable random functions ([`election`]).
 //!
@@ -40,7 +41,8 @@
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;
 //! let mut log = Vec::new(); // your write-ahead log
-//! let mut replica = Replica::recover(Config::default(), Some(identity), tip, log.clone())?;
+//! let mut replica =
+//!     Replica::<HotPokt>::recover(Config::default(), Some(identity), tip, log.clone())?;
 //!
 //! let now = Timestamp(5_000);
 //! let mut inputs = vec![Input::Tick];
@@ -89,20 +91,27 @@
 extern crate alloc;
 
 pub mod candidates;
+pub mod chained;
 mod common;
 pub mod election;
 pub mod hotpokt;
+pub mod light;
+pub mod manual;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
+pub mod simplex;
 pub mod sync;
+pub mod tendermint;
 pub mod tip;
 
+pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon};
 pub use common::Core;
 pub use common::effects::Effects;
 pub use election::{ElectionConfig, SeedRule};
 pub use hotpokt::HotPokt;
+pub use light::LightClient;
 pub use protocol::Protocol;
 pub use replica::Replica;
 pub use replica::config::Config;
@@ -112,5 +121,7 @@ pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
 pub use signer::Identity;
+pub use simplex::Simplex;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;

@@ -5,10 +5,11 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::adversary::Mischief;
-use common::{Event, Setup, Sim, check, height, public, simulate};
+use common::{Event, Net, Setup, Sim, check, height, public, simulate};
+use pocket_consensus::Message;
 use pocket_sim::{Fault, Link, Plan, Window};
 use pocket_types::evidence::OffenceKind;
-use pocket_types::number::{Duration, Ppm, Timestamp};
+use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
 fn lowest(sim: &Sim, nodes: impl IntoIterator<Item = usize>) -> u64 {
@@ -156,6 +157,38 @@ fn a_replica_that_missed_one_decision_catches_up_by_certificate() {
     assert!(lowest(&sim, 0..4) >= 19, "{}", lowest(&sim, 0..4));
     let applied = sim.observations().iter().filter(|s| matches!(s.event, Event::Applied(..)));
     assert_eq!(applied.count(), 0, "no ranges were needed");
+}
+
+/// NewRounds of round 0 don't carry the last decision at first: whoever needs it gets it when they are said
+/// again, long before anybody gives a round up.
+#[test]
+fn a_leader_whose_predecessor_died_before_telling_it_still_leads_its_first_round() {
+    let mut setup = Setup::new(&[10; 4]);
+    setup.gossip = false;
+    setup.config.timeout = Duration(500);
+    let mut sim = simulate(setup, 4, Plan::calm(1));
+    sim.run_while(Timestamp(10_000), |sim| lowest(sim, 0..4) < 4).unwrap();
+    let replica = sim.process(0).unwrap().replica();
+    let [last, next] = [0, 1].map(|round| common::node_of(&replica.leader(Round(round))));
+    sim.filter(move |envelope| match &envelope.message {
+        Net::Consensus(Message::Certificate(certificate))
+            if certificate.data.phase == Phase::Commit
+                && (envelope.from, envelope.to) == (last, next) =>
+        {
+            pocket_sim::Fate::Drop
+        }
+        _ => pocket_sim::Fate::Deliver,
+    });
+    let told = move |seen: &pocket_sim::Observation<Event>| {
+        seen.node != last && matches!(seen.event, Event::Decided(Height(5), _))
+    };
+    sim.crash_when([last], None, told);
+    sim.run_until(Timestamp(1_000)).unwrap();
+    check(&sim, 4).unwrap();
+    let [fifth, sixth] = [4, 5].map(|index| &sim.disk(next).chain[index].block.header);
+    assert_eq!((fifth.proposer, sixth.proposer), (public(last), public(next)));
+    let late = sixth.time.0 - fifth.time.0 - 100;
+    assert!((1..=50).contains(&late), "{late} ms after it was due, where resending takes 40");
 }
 
 #[test]

@@ -108,7 +108,8 @@ impl FinalityProof {
 
     /// The decided header, checked against the validators of its epoch: as many links as its protocol
     /// needs, each a certified header of the deciding phase, each the parent of the next and certified
-    /// in the round before it, all by the same validators.
+    /// in the round before it, which the next one's own parent certificate says too, all by the same
+    /// validators.
     ///
     /// # Errors
     ///
@@ -144,6 +145,9 @@ impl FinalityProof {
                 (Some(vote.round) == earlier.round.0.checked_add(1).map(Round), "round"),
                 (vote.protocol == protocol, "protocol"),
                 (child.validators == parent.validators, "validators"),
+                // A block may be certified in several rounds. Who voted for the child vouches only for
+                // the one that the child extends.
+                (child.parent_certificate.as_ref().map(|c| &c.data) == Some(earlier), "justify"),
             ];
             if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
                 return Err(FinalityError::Broken(what));
@@ -212,10 +216,15 @@ impl Wire for TrustedTip {
 impl TrustedTip {
     /// The tip that a header makes, once it is trusted.
     pub fn of(header: &Header) -> Self {
+        Self::of_block(header.id(), header)
+    }
+
+    /// As [`of`](Self::of), for a caller who knows the block's id already.
+    pub const fn of_block(id: BlockId, header: &Header) -> Self {
         Self {
             chain: header.chain,
             height: header.height,
-            block: header.id(),
+            block: id,
             time: header.time,
             next_validators: header.next_validators,
         }
@@ -249,7 +258,7 @@ impl TrustedTip {
             return Err(FinalityError::Chain { what });
         }
         let header = proof.verify(electorate)?;
-        *self = Self::of(header);
+        *self = Self::of_block(proof.links[0].certificate.data.block, header);
         Ok(header)
     }
 }

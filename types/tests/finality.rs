@@ -301,6 +301,10 @@ fn a_gap_in_rounds_or_parents_decides_nothing() {
     let mut links = proof.links.to_vec();
     links[1] = sibling.links[1].clone();
     let mixed = FinalityProof { links: List::new(links).unwrap() };
+    assert_eq!(broken(&mixed, &electorate), FinalityError::Broken("justify"));
+    let mut links = proof.links.to_vec();
+    links[2] = sibling.links[2].clone();
+    let mixed = FinalityProof { links: List::new(links).unwrap() };
     assert_eq!(broken(&mixed, &electorate), FinalityError::Broken("parent"));
     let (_, other) = chain(Protocol::Jolteon, &[5, 6, 7]);
     let links = vec![proof.links[0].clone(), other.links[1].clone(), other.links[2].clone()];
@@ -310,4 +314,16 @@ fn a_gap_in_rounds_or_parents_decides_nothing() {
     links[2].certificate.signatures = Bytes::new(vec![7; 192]).unwrap();
     let forged = FinalityProof { links: List::new(links).unwrap() };
     assert!(matches!(broken(&forged, &electorate), FinalityError::Certificate(_)));
+}
+
+/// A block may be certified in two rounds. Who voted for its child knew only of the one that the child
+/// carries: the other decides nothing.
+#[test]
+fn a_child_of_an_earlier_certificate_decides_nothing() {
+    let (electorate, early) = chain(Protocol::Jolteon, &[3, 9]);
+    let (_, late) = chain(Protocol::Jolteon, &[8, 9]);
+    assert_eq!(late.verify(&electorate), Ok(&late.links[0].header));
+    let links = vec![late.links[0].clone(), early.links[1].clone()];
+    let mixed = FinalityProof { links: List::new(links).unwrap() };
+    assert_eq!(mixed.verify(&electorate), Err(FinalityError::Broken("justify")));
 }

@@ -67,6 +67,18 @@ impl Core {
         request: BlockRequest,
         fx: &mut Effects,
     ) {
+        let block = self.body(&request.block).cloned();
+        self.serve(now, from, block, fx);
+    }
+
+    /// Gives a voter the body that it asked for, if we have it.
+    pub(crate) fn serve(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        block: Option<Block>,
+        fx: &mut Effects,
+    ) {
         let served = self.served.get(&from);
         let soon =
             served.is_some_and(|&served| now < served.after(self.config.resend) && now >= served);
@@ -74,7 +86,7 @@ impl Core {
             return fx
                 .emit(Output::Dropped { peer: from, what: "block request beyond the allowance" });
         }
-        if let Some(block) = self.body(&request.block).cloned() {
+        if let Some(block) = block {
             self.served.insert(from, now);
             fx.send(from, Message::Block(Box::new(block)));
         }

@@ -39,10 +39,15 @@ impl Pacemaker {
             settles,
             due,
             is_due: due <= now,
-            timeout: due.after(grown(config, config.timeout, round)),
+            timeout: due.after(timeout(config, round)),
             resend: due.after(config.resend),
         }
     }
+}
+
+/// How long a round may take.
+pub(crate) fn timeout(config: &Config, round: Round) -> Duration {
+    grown(config, config.timeout, round)
 }
 
 /// `first · (growth %)^round`, capped.

@@ -156,7 +156,7 @@ impl HotPokt {
         contest.candidates.settle(fallback);
         let held = contest.held.take();
         if !self.by_votes() {
-            self.announce(fx);
+            self.announce(false, fx);
         }
         if let Some((from, proposal)) = held {
             self.deliver(now, from, Message::Proposal(Box::new(proposal)), fx);

@@ -37,6 +37,9 @@ pub struct Config {
     pub timeout_cap: Duration,
     /// Unanswered messages are sent again after this long.
     pub resend: Duration,
+    /// Δ: how long a message takes at most when the network is well. A leader of HotStuff-2 whom a
+    /// Timeout QC let in waits as long for higher certificates.
+    pub delta: Duration,
     /// How far a block's time may lie ahead of our clock.
     pub max_drift: Duration,
     /// The largest encoded block that we build or accept; at most
@@ -84,6 +87,7 @@ impl Default for Config {
             timeout_growth: 150,
             timeout_cap: Duration(60_000),
             resend: Duration(500),
+            delta: Duration(250),
             max_drift: Duration(500),
             max_block_bytes: MAX_BLOCK_BYTES,
             round_window: 4,

@@ -175,9 +175,20 @@ pub enum Refusal {
         /// The phase that belongs there.
         expected: Phase,
     },
+    /// A signature whose data can't be of its phase.
+    #[error("a {phase:?} signature with a {field} that it can't have")]
+    Field {
+        /// The phase.
+        phase: Phase,
+        /// The field of the signed data.
+        field: &'static str,
+    },
     /// A NewRound that names a block.
     #[error("a NewRound signature names block {0}")]
     NewRoundBlock(BlockId),
+    /// A signature that vouches for a certificate in a protocol where none does.
+    #[error("vouches for a certificate of round {0}, which this protocol doesn't sign")]
+    SignsHigh(Round),
     /// A vote sent to somebody who doesn't lead its round.
     #[error("a vote for round {0}, which we don't lead")]
     NotOurRound(Round),

@@ -42,6 +42,10 @@ pub enum Output {
     Check(Box<Block>),
     /// This block is decided: commit it with its proof. The replica has moved on to the next height;
     /// its next requests build on this block.
+    ///
+    /// In chained protocols a proof may decide several blocks at once. They come in order of height in
+    /// one step, each with the same proof, whose [`header`](FinalityProof::header) is the last one's:
+    /// keep the others until that comes, and commit all together.
     Decided {
         /// The block.
         block: Box<Block>,

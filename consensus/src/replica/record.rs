@@ -1,6 +1,7 @@
 //! What a replica must remember across a crash.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
@@ -13,10 +14,10 @@ use serde::{Deserialize, Serialize};
 ///
 /// The host appends them to a log in the canonical encoding, hands the log to
 /// [`Replica::recover`](crate::Replica::recover) after a restart, and may drop the records of a
-/// height (see [`Record::height`]) once the block of that height is committed.
+/// height (see [`Record::height`]) once the block of that height is committed, but for the last
+/// signature of the log, whatever its height: [`Record::prune`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a vote is the most frequent record by far")]
 pub enum Record {
     /// A signature of ours, of any phase: never another one for its slot or an earlier one.
     Vote(Vote),
@@ -32,10 +33,38 @@ pub enum Record {
     /// The Commit certificate, stored with the first signature of the next height: if the host
     /// crashes before it commits the block, the block is decided again from the log.
     Decision(Box<Certificate>),
+    /// A NewRound signature of ours where rounds count on through the heights, so that it belongs to no
+    /// height.
+    Timeout {
+        /// The signature.
+        vote: Vote,
+        /// It is needed until a block of this height is committed: only a later round has one.
+        height: Height,
+    },
+    /// The Timeout QC of a round that we left so, where blocks are proved by the rounds that they skip.
+    Skipped {
+        /// The certificate.
+        certificate: Box<Certificate>,
+        /// It is needed until a block of this height is committed: only a later round has one.
+        height: Height,
+    },
 }
 
 impl Record {
-    /// The height that this belongs to.
+    /// Drops what is of no use once the block of a height is committed. The last signature stays: where
+    /// rounds count on through the heights, it may be of a later round than the height's decision.
+    pub fn prune(log: &mut Vec<Self>, committed: Height) {
+        let signed = |record: &Self| matches!(record, Self::Vote(_) | Self::Timeout { .. });
+        let last = log.iter().rposition(signed);
+        let mut index = 0;
+        log.retain(|record| {
+            index += 1;
+            let last = last == Some(index - 1) && !cfg!(pocket_trap = "last_vote_pruned");
+            last || record.height() > committed
+        });
+    }
+
+    /// The height that this belongs to; zero for the Timeout QC of a round of all heights.
     pub fn height(&self) -> Height {
         match self {
             Self::Vote(vote) => vote.data.height,
@@ -44,6 +73,7 @@ impl Record {
             | Self::HighQc(certificate)
             | Self::Lock(certificate)
             | Self::Decision(certificate) => certificate.data.height,
+            Self::Timeout { height, .. } | Self::Skipped { height, .. } => *height,
         }
     }
 }

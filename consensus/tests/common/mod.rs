@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
+use pocket_consensus::signer::{Position, position};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
 use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
@@ -31,7 +32,7 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
-use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
 use pocket_types::scheme::Keys as _;
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
@@ -150,8 +151,13 @@ impl Setup {
         Electorate::new(set).unwrap()
     }
 
+    /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        self.electorate(self.set_at(evidence.offence().height.0))
+        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let epoch = first.data.epoch.0;
+        let mut past = self.changes.values().take(epoch as usize);
+        let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
+        self.electorate(set_of(self.cheap, epoch, weights))
     }
 
     pub fn identity(&self, node: usize) -> Identity {
@@ -212,8 +218,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
-    /// A host whose store failed stops, whichever machine noticed.
-    pub failed: Option<ReplicaError>,
+    /// A store failed: neither says anything more.
+    pub stopped: bool,
 }
 
 pub enum BothInput {
@@ -244,14 +250,14 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         input: BothInput,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
         let (replica, sync) = match input {
             BothInput::Tick => (Some(input::Input::Tick), Some(sync::Input::Tick)),
             BothInput::Replica(input) => (Some(input), None),
             BothInput::Sync(input) => (None, Some(input)),
         };
+        if self.stopped && replica.is_none() {
+            return Ok(Step::empty());
+        }
         let mut step = match replica {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
@@ -268,12 +274,15 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        let released = self.replica.release(now, receipt).map(wrap);
-        self.failed = released.as_ref().err().cloned();
-        released
+        let step = self.replica.release(now, receipt).map(wrap);
+        self.stopped |= matches!(step, Err(ReplicaError::Poisoned(_)));
+        step
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
+        if self.stopped {
+            return None;
+        }
         [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
     }
 }
@@ -312,6 +321,8 @@ pub struct Disk {
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
     pub most_records: usize,
+    /// How often one proof decided several blocks.
+    pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
@@ -319,6 +330,8 @@ pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
     adversary: Option<Adversary>,
+    /// Decided blocks whose proof is of a descendant: committed together with it.
+    undivided: Vec<DecidedBlock>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -353,13 +366,26 @@ pub fn public(node: usize) -> PublicKey {
 impl<P: Protocol> Node<P> {
     fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        if context.disk().chain.len() as u64 + 1 != height.0 {
+        self.undivided.retain(|entry| entry.block.header.height < height);
+        let have = context.disk().chain.len() as u64;
+        self.undivided.retain(|entry| entry.block.header.height.0 > have);
+        if have + self.undivided.len() as u64 + 1 != height.0 {
             return false;
         }
-        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        let direct = proof.header() == Some(&block.header);
+        self.undivided.push(DecidedBlock { block, proof });
+        if !direct {
+            return false;
+        }
+        let blocks = std::mem::take(&mut self.undivided);
+        self.tip = match &blocks[..] {
+            [one] => self.tip.after(&one.proof, context.setup().change(height)).unwrap(),
+            _ => context.setup().clone().tip(&blocks),
+        };
         let disk = context.disk();
-        disk.chain.push(DecidedBlock { block, proof });
-        disk.log.retain(|record| record.height() > height);
+        disk.runs += usize::from(blocks.len() > 1);
+        disk.chain.extend(blocks);
+        Record::prune(&mut disk.log, height);
         true
     }
 
@@ -516,7 +542,8 @@ impl<P: Protocol> Process for Node<P> {
         let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
-        Self { machine: Some(Both { replica, sync, failed: None }), tip, adversary }
+        let machine = Some(Both { replica, sync, stopped: false });
+        Self { machine, tip, adversary, undivided: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -527,12 +554,10 @@ impl<P: Protocol> Process for Node<P> {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
-            if record.height().0 > disk.chain.len() as u64 {
-                disk.log.push(record.clone());
-            }
+            disk.log.push(record.clone());
         }
     }
 
@@ -559,8 +584,10 @@ impl<P: Protocol> Process for Node<P> {
     fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
+                    && vote.data.block != BlockId::default()
                 {
                     context.observe(Event::Locked(vote.data.height));
                 }
@@ -662,11 +689,11 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
-    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let place = |vote: &Vote| position(&vote.data);
+    let mut said: BTreeMap<Position, VoteData> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
-        if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {
+        if *said.entry(place(vote)).or_insert(vote.data) != vote.data {
             return Err(format!("node {node} signed twice at {:?}", place(vote)));
         }
         if last.is_some_and(|last| last > place(vote)) {

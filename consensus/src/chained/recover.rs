@@ -1,0 +1,130 @@
+//! What the log says of an epoch.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::marker::PhantomData;
+
+use pocket_types::number::{Round, Timestamp};
+use pocket_types::vote::{Certificate, Phase};
+
+use super::tree::{State, Tree};
+use super::{Certified, ChainRules, Chained, RoundState, certified};
+use crate::common::Core;
+use crate::common::pacemaker::Pacemaker;
+use crate::replica::record::Record;
+
+impl<R: ChainRules> Chained<R> {
+    /// Takes up the epoch after the tip of `core` with what the log says of it.
+    pub(super) fn restore(core: Core, log: Vec<Record>) -> Self {
+        let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
+        let epoch = core.tip.validators().epoch();
+        let tip = core.tip.certificate().filter(|qc| qc.data.epoch == epoch).cloned();
+        let mut chained = Self {
+            lock: Certified { block: core.tip.block(), height: core.tip.height(), round: None },
+            core,
+            rules: PhantomData,
+            tree: Tree::default(),
+            high: tip,
+            deciding: None,
+            finale: None,
+            recent: VecDeque::new(),
+            new_rounds: BTreeMap::new(),
+            ballots: BTreeMap::new(),
+            helped: BTreeMap::new(),
+            logged: None,
+            round: RoundState::new(Round::ZERO, None),
+            pace,
+        };
+        chained.lock = chained.decided();
+        let mut entry: Option<Certificate> = None;
+        let (mut round, mut proposed) = (Round::ZERO, None);
+        for record in log {
+            match record {
+                Record::Vote(vote) if vote.data.epoch == epoch => {
+                    if vote.data.phase == Phase::Propose {
+                        proposed = Some((vote, chained.high.clone()));
+                    }
+                    if vote.data.phase != Phase::NewRound {
+                        round = round.max(vote.data.round);
+                    }
+                }
+                Record::Body(block) if block.header.epoch == epoch => {
+                    let id = block.id();
+                    let Ok((justify, certificate)) = chained.justify_of(&block.header) else {
+                        continue;
+                    };
+                    let certificate = certificate.cloned();
+                    chained.add(*block, justify, false, State::Waiting);
+                    if let Some(node) = chained.tree.get_mut(&id) {
+                        node.recorded = true;
+                    }
+                    if let Some(certificate) = certificate {
+                        chained.recall(certificate);
+                    }
+                }
+                Record::Entry(certificate) if certificate.data.epoch == epoch => {
+                    let known = entry.as_ref().map(|entry| entry.data.round);
+                    entry = if known < Some(certificate.data.round) {
+                        Some(*certificate)
+                    } else {
+                        entry
+                    };
+                }
+                Record::HighQc(certificate) if certificate.data.epoch == epoch => {
+                    chained.logged = chained.logged.max(Some(certificate.data.round));
+                    chained.recall(*certificate);
+                }
+                Record::Lock(certificate) if certificate.data.epoch == epoch => {
+                    let lock = certified(&certificate);
+                    chained.recall(*certificate);
+                    if lock.round > chained.lock.round {
+                        chained.lock = lock;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let tip = chained.decided();
+        chained.tree.prune(&tip);
+        chained.restore_round(round, entry, proposed);
+        chained
+    }
+
+    fn restore_round(
+        &mut self,
+        signed: Round,
+        entry: Option<Certificate>,
+        proposed: Option<(pocket_types::vote::Vote, Option<Certificate>)>,
+    ) {
+        let entered = entry.as_ref().map_or(Round::ZERO, |entry| entry.data.round);
+        let round = self.high().next_round().max(signed).max(entered);
+        if let Some(entry) = &entry {
+            self.core.certificates.trust(entry.clone());
+        }
+        self.round = RoundState::new(round, entry.filter(|entry| entry.data.round == round));
+        let Some((vote, high)) = proposed.filter(|(vote, _)| vote.data.round == round) else {
+            return;
+        };
+        self.round.proposed = Some(vote);
+        // The highest certificate of that time was beside a block that was proposed again.
+        let carried = self.tree.get(&vote.data.block).map(|node| node.justify);
+        self.round.justify = high.filter(|high| Some(certified(high)) != carried);
+    }
+
+    /// Takes over a certificate from our own log.
+    fn recall(&mut self, certificate: Certificate) {
+        let known = certified(&certificate);
+        let tip = self.decided();
+        if known.height <= tip.height && known.block != tip.block {
+            return;
+        }
+        let certificate = self.core.certificates.trust(certificate).into_inner();
+        if known.round > self.high().round {
+            self.high = Some(certificate);
+        }
+        if let Some(node) = self.tree.get_mut(&known.block) {
+            node.certified = true;
+        }
+        self.consider(&known);
+    }
+}

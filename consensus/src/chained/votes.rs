@@ -1,0 +1,151 @@
+//! Votes, cast by replicas and counted by the next round's leader.
+
+use pocket_types::key::PublicKey;
+use pocket_types::number::Timestamp;
+use pocket_types::vote::{Phase, Vote};
+
+use super::ballots::Ballots;
+use super::{ChainRules, Chained, Fx, Heard, field};
+use crate::common::tally::Added;
+use crate::common::{charge, invalid};
+use crate::replica::error::Refusal;
+use crate::replica::message::Message;
+use crate::replica::output::Output;
+use crate::replica::record::Record;
+
+impl<R: ChainRules> Chained<R> {
+    /// Votes for the round's proposal if it is valid and safe.
+    pub(super) fn vote(&mut self, fx: &mut Fx) {
+        let Some(candidate) = self.round.candidate else { return };
+        let Some(node) = self.tree.get(&candidate.block) else { return };
+        if node.valid().is_none()
+            || !self.fits_epoch(&candidate)
+            || !R::may_vote(&candidate, &self.chain())
+        {
+            return;
+        }
+        let (round, block) = (candidate.round, candidate.block);
+        let data = self.data(candidate.height, round, Phase::Prepare, block);
+        if self.core.position.is_none() || !self.core.may_sign(&data) {
+            return;
+        }
+        self.record_body(&block, fx);
+        self.record_lock(fx);
+        self.round.candidate = None;
+        if let Some(vote) = self.core.sign(data, fx) {
+            self.cast(vote, fx);
+        }
+    }
+
+    /// A body is durable before a signature for it leaves.
+    pub(super) fn record_body(&mut self, id: &pocket_types::id::BlockId, fx: &mut Fx) {
+        if cfg!(pocket_trap = "chained_unrecorded_body") {
+            return;
+        }
+        if let Some(node) = self.tree.get_mut(id).filter(|node| !node.recorded) {
+            node.recorded = true;
+            fx.record(Record::Body(node.block.clone().into()));
+        }
+    }
+
+    /// The lock is durable before a vote that obeys it: mostly it is, in a block that we recorded.
+    fn record_lock(&mut self, fx: &mut Fx) {
+        if self.lock.round > self.decided().round
+            && self.lock.round > self.logged
+            && !self.tree.is_recorded(&self.lock)
+            && let Some(lock) = self.certificate_of(&self.lock)
+        {
+            fx.record(Record::Lock(lock.into()));
+        }
+    }
+
+    /// Sends a vote to the leader of the next round; our own counts once it is stored.
+    pub(super) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
+        let leader = self.core.leader(vote.data.round.next());
+        if leader == vote.signer {
+            fx.own(vote);
+        } else {
+            fx.send(leader, Message::Vote(vote));
+        }
+    }
+
+    /// Our own signature is durable: count it.
+    pub(super) fn count_own(&mut self, now: Timestamp, vote: Vote, fx: &mut Fx) {
+        let data = vote.data;
+        let Some(position) = self.core.position.filter(|_| data.epoch == self.epoch()) else {
+            return;
+        };
+        let electorate = self.core.electorate();
+        if data.phase == Phase::NewRound {
+            self.count_own_new_round(now, vote, position, fx);
+        } else if data.round.next() >= self.round.number {
+            let ballots = self.ballots.entry(data.round);
+            ballots.or_insert_with(|| Ballots::new(&electorate)).add_checked(
+                vote,
+                position,
+                &electorate,
+            );
+            self.weigh_votes(now, data.round, fx);
+        }
+    }
+
+    pub(super) fn on_vote(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        vote: Vote,
+        fx: &mut Fx,
+    ) -> Heard {
+        let data = vote.data;
+        self.core.check_network(&data)?;
+        if data.phase != Phase::Prepare {
+            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
+        }
+        field(&data, data.high.is_none(), "highest round")?;
+        if vote.signer != from {
+            return Err(Refusal::Relayed { signer: vote.signer, from });
+        }
+        if !self.is_current(now, from, data.epoch, data.height, fx) {
+            return Ok(());
+        }
+        let position = self.core.check_signer(&vote)?;
+        if !self.core.leads(data.round.next()) {
+            return Err(Refusal::NotOurRound(data.round));
+        }
+        let round = self.round.number;
+        if data.round.next() < round {
+            self.help(now, from, fx);
+            return Ok(());
+        }
+        if data.round.0.saturating_sub(round.0) > self.core.config.round_window {
+            fx.emit(Output::Dropped { peer: from, what: "vote beyond the window" });
+            return Ok(());
+        }
+        let electorate = self.core.electorate();
+        let ballots = self.ballots.entry(data.round);
+        let ballots = ballots.or_insert_with(|| Ballots::new(&electorate));
+        match ballots.add(vote, position, &electorate) {
+            Added::Counted => self.weigh_votes(now, data.round, fx),
+            Added::Known => {}
+            Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
+            Added::Invalid => return Err(invalid(&vote)),
+        }
+        Ok(())
+    }
+
+    /// Makes the certificate once a quorum has voted.
+    fn weigh_votes(&mut self, now: Timestamp, round: pocket_types::number::Round, fx: &mut Fx) {
+        if self.high().round >= Some(round) {
+            return;
+        }
+        let electorate = self.core.electorate();
+        let Some(ballots) = self.ballots.get_mut(&round) else { return };
+        let (certificate, invalid) = ballots.certificate(&electorate);
+        charge(&invalid, Phase::Prepare, fx);
+        if let Some(certificate) = certificate {
+            let certificate = self.core.certificates.trust(certificate);
+            self.use_certificate(now, certificate, fx);
+            self.progress(now, fx);
+        }
+    }
+}

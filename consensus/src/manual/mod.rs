@@ -1,0 +1,3 @@
+//! Longer reading. These modules hold text and compiled examples only.
+
+pub mod new_variant;
