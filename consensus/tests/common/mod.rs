@@ -153,7 +153,9 @@ impl Setup {
 
     /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let Evidence::Equivocation { first, .. } = evidence else {
+            return self.electorate(self.set_at(evidence.offence().height.0));
+        };
         let epoch = first.data.epoch.0;
         let mut past = self.changes.values().take(epoch as usize);
         let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
