@@ -50,6 +50,7 @@ impl Validators {
             public_key: key.public_key(),
             vrf_key: vrf.public_key(),
             weight: Weight(1),
+            bls_key: None,
         });
         let set = ValidatorSet::new(Default::default(), members.collect());
         let electorate = Electorate::new(set.expect("few members")).expect("valid members");

@@ -31,9 +31,10 @@
 //! let identity =
 //!     Identity::new(SecretKey::from_seed([1; 32]), VrfSecret::from_seed([2; 32]));
 //! let alone = Validator {
-//!     public_key: identity.key.public_key(),
-//!     vrf_key: identity.vrf.public_key(),
+//!     public_key: identity.public_key(),
+//!     vrf_key: identity.vrf_key(),
 //!     weight: Weight(1),
+//!     bls_key: identity.bls_key(),
 //! };
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;

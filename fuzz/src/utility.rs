@@ -119,6 +119,7 @@ fn role(place: usize) -> Role {
     match place {
         0 | 1 => Role::Validator {
             vrf_key: VrfSecret::from_seed([place as u8; 32]).public_key(),
+            bls_key: None,
             service_url,
         },
         2 | 3 => Role::Servicer { chains, zone, service_url },

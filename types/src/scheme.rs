@@ -11,6 +11,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bls::{BlsAggregate, BlsPublicKey, BlsSignature};
 use crate::hash::Hash;
 use crate::key::{PublicKey, Signature, VerifyingKey};
 use crate::number::Height;
@@ -26,6 +27,10 @@ pub enum Scheme {
     /// The signers' Ed25519 signatures, one after the other by position.
     #[default]
     Ed25519List,
+    /// The sum of the signers' BLS signatures: 96 bytes, however many they are. Every member has a
+    /// [BLS key](crate::validator::Validator::bls_key); its Ed25519 key stays its identity, and signs
+    /// everything but votes. Needs the feature `bls`.
+    BlsAggregate,
 }
 
 /// A validator's signature under a vote, by the scheme of its set.
@@ -34,6 +39,8 @@ pub enum Scheme {
 pub enum VoteSignature {
     /// For [`Scheme::Ed25519List`].
     Ed25519(Signature),
+    /// For [`Scheme::BlsAggregate`].
+    Bls(BlsSignature),
 }
 
 impl VoteSignature {
@@ -44,6 +51,12 @@ impl VoteSignature {
 impl From<Signature> for VoteSignature {
     fn from(signature: Signature) -> Self {
         Self::Ed25519(signature)
+    }
+}
+
+impl From<BlsSignature> for VoteSignature {
+    fn from(signature: BlsSignature) -> Self {
+        Self::Bls(signature)
     }
 }
 
@@ -76,8 +89,13 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// The key of the randomness of its blocks.
     fn vrf_key(&self) -> VrfPublicKey;
 
-    /// Signs a vote by the scheme of the validator's set.
-    fn sign(&self, data: &VoteData) -> VoteSignature;
+    /// The key of its votes where sets sign by [`Scheme::BlsAggregate`], if it has one.
+    fn bls_key(&self) -> Option<BlsPublicKey> {
+        None
+    }
+
+    /// Signs a vote by the scheme of the validator's set; none without a key for that.
+    fn sign(&self, data: &VoteData, scheme: Scheme) -> Option<VoteSignature>;
 
     /// The randomness of a block at `height` after `previous`, and its proof.
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof);
@@ -106,7 +124,8 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`CertificateError::SignatureCount`] or [`CertificateError::Signatures`].
+    /// [`CertificateError::SignatureCount`], [`CertificateError::Signatures`], or
+    /// [`CertificateError::Aggregate`] where an aggregate hides whose they are.
     fn verify_packed(
         &self,
         packed: Packed<'_>,
@@ -132,6 +151,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
 pub(crate) fn verifier(set: &ValidatorSet) -> Result<Box<dyn Verifier>, ValidatorSetError> {
     match set.scheme {
         Scheme::Ed25519List => Ok(Box::new(Ed25519List::new(set)?)),
+        Scheme::BlsAggregate => Ok(Box::new(BlsAggregate::new(set, &[])?)),
     }
 }
 
@@ -154,18 +174,18 @@ impl Ed25519List {
     /// Checks signatures in one batch; gives the indices of those that don't hold.
     fn batch(
         &self,
-        signed: impl ExactSizeIterator<Item = (usize, Hash, Signature)>,
+        signed: impl ExactSizeIterator<Item = (usize, Hash, VoteSignature)>,
     ) -> Result<(), Vec<usize>> {
         let mut strangers = Vec::new();
         let mut indices = Vec::with_capacity(signed.len());
         let mut batch = Vec::with_capacity(signed.len());
         for (index, (position, digest, signature)) in signed.enumerate() {
-            match self.keys.get(position) {
-                Some(key) => {
+            match (self.keys.get(position), signature) {
+                (Some(key), VoteSignature::Ed25519(signature)) => {
                     indices.push(index);
                     batch.push((key, digest, signature));
                 }
-                None => strangers.push(index),
+                _ => strangers.push(index),
             }
         }
         let checked = match &batch[..] {
@@ -186,10 +206,7 @@ impl Ed25519List {
 
 impl Verifier for Ed25519List {
     fn verify(&self, signed: &[Signed]) -> Result<(), Vec<usize>> {
-        self.batch(signed.iter().map(|signed| {
-            let VoteSignature::Ed25519(signature) = signed.signature;
-            (signed.position, signed.digest, signature)
-        }))
+        self.batch(signed.iter().map(|signed| (signed.position, signed.digest, signed.signature)))
     }
 
     fn pack(&self, packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
@@ -202,7 +219,8 @@ impl Verifier for Ed25519List {
         known: Option<Packed<'_>>,
     ) -> Result<(), CertificateError> {
         let unknown = list::unknown(packed, known)?;
-        self.batch(unknown.iter().copied()).map_err(|indices| {
+        let signed = unknown.iter().map(|&(position, digest, s)| (position, digest, s.into()));
+        self.batch(signed).map_err(|indices| {
             CertificateError::Signatures(indices.into_iter().map(|i| unknown[i].0).collect())
         })
     }
@@ -216,9 +234,9 @@ pub mod list {
     pub fn pack(packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
         let known = packed.bytes.as_chunks::<64>().0;
         let known = packed.signers.iter().zip(known).map(|((position, _), s)| (*position, *s));
-        let more = more.iter().map(|(position, signature)| {
-            let VoteSignature::Ed25519(signature) = signature;
-            (*position, signature.0)
+        let more = more.iter().filter_map(|(position, signature)| match signature {
+            VoteSignature::Ed25519(signature) => Some((*position, signature.0)),
+            VoteSignature::Bls(_) => None,
         });
         let by_position: BTreeMap<usize, [u8; 64]> = known.chain(more).collect();
         by_position.into_values().flatten().collect()

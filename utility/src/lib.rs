@@ -49,7 +49,7 @@
 //!         public_key: alice.public_key(),
 //!         output,
 //!         stake: Amount::pokt(15_000),
-//!         role: Role::Validator { vrf_key, service_url },
+//!         role: Role::Validator { vrf_key, bls_key: None, service_url },
 //!     }],
 //!     delegations: vec![],
 //!     fishermen: vec![],

@@ -197,7 +197,8 @@ impl Core {
     /// Signs, and records what is new; none if it must not be signed.
     pub(crate) fn sign(&mut self, data: VoteData, fx: &mut Effects) -> Option<Vote> {
         self.position?;
-        match self.signer.as_mut()?.sign(data)? {
+        let scheme = self.tip.validators().set().scheme;
+        match self.signer.as_mut()?.sign(data, scheme)? {
             Signed::New(vote) => {
                 fx.record(Record::Vote(vote));
                 Some(vote)

@@ -119,7 +119,7 @@ pub type Dataset = Collection;
 /// # use pocket_types::vrf::{VrfProof, VrfSecret};
 /// # let key = SecretKey::from_seed([1; 32]).public_key();
 /// # let vrf_key = VrfSecret::from_seed([1; 32]).public_key();
-/// # let member = Validator { public_key: key, vrf_key, weight: Weight(1) };
+/// # let member = Validator { public_key: key, vrf_key, weight: Weight(1), bls_key: None };
 /// # let validators = ValidatorSet::new(Epoch(0), vec![member]).expect("one member is a set");
 /// # let set = validators.hash();
 /// # let chain = ChainId(Hash([1; 32]));

@@ -102,7 +102,12 @@ impl<S: StateRead> Ledger<S> {
         let max = usize::try_from(self.params.max_validators).unwrap_or(usize::MAX);
         let members = ranked.into_iter().take(max).filter_map(|(stake, _, actor)| {
             let Role::Validator { vrf_key, .. } = actor.role else { return None };
-            Some(Validator { public_key: actor.public_key, vrf_key, weight: Weight(stake) })
+            Some(Validator {
+                public_key: actor.public_key,
+                vrf_key,
+                weight: Weight(stake),
+                bls_key: None,
+            })
         });
         Ok(members.collect())
     }
