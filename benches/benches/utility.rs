@@ -86,6 +86,7 @@ fn genesis() -> Genesis {
         actors,
         delegations: Vec::new(),
         fishermen: Vec::new(),
+        scheme: Default::default(),
     }
 }
 

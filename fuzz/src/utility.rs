@@ -149,6 +149,7 @@ pub(crate) fn beginning() -> Genesis {
         actors: (0..7).map(actor).collect(),
         delegations: Vec::new(),
         fishermen: vec![address(7)],
+        scheme: Default::default(),
     }
 }
 

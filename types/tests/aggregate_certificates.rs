@@ -137,7 +137,8 @@ fn every_bad_vote_of_a_batch_is_named_and_no_other() {
         [8, 3, 5, 0, 1].map(|position| signed(position, &members.vote(prepare, position))).into();
     batch.extend([2, 7].map(|position| signed(position, &members.vote(commit, position))));
     assert_eq!(members.electorate.verifier().verify(&batch), Ok(()));
-    let spoil: [(&str, fn(&Members, Signed) -> Signed); 5] = [
+    type Spoil = fn(&Members, Signed) -> Signed;
+    let spoil: [(&str, Spoil); 5] = [
         ("of another phase", |members, s| {
             let vote = members.vote(members.data(Phase::PreCommit), s.position);
             Signed { signature: vote.signature, ..s }

@@ -53,6 +53,7 @@
 //!     }],
 //!     delegations: vec![],
 //!     fishermen: vec![],
+//!     scheme: Default::default(),
 //! };
 //! let start = genesis.build()?;
 //! let mut state = MemoryState::default(); // the host's storage

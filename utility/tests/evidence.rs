@@ -25,6 +25,7 @@ fn double_sign(net: &Network, name: &str, height: u64, phase: Phase) -> Evidence
             round: Round(0),
             phase,
             block: BlockId(Hash([block; 32])),
+            high: None,
         };
         Vote::sign(data, &key(name))
     };

@@ -25,6 +25,7 @@ pub(crate) struct Ours {
 }
 
 /// A message on its way.
+#[expect(clippy::large_enum_variant, reason = "a run has messages of one kind")]
 pub(crate) enum Carried {
     Memory(Message),
     Wire(Vec<u8>),

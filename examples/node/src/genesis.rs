@@ -58,6 +58,7 @@ pub(crate) fn devnet(
             gateway: Keys::devnet("gateway-1").public_key(),
         }],
         fishermen: Vec::new(),
+        scheme: Default::default(),
     })
 }
 

@@ -113,6 +113,7 @@ pub fn genesis() -> Genesis {
             gateway: public("gate"),
         }],
         fishermen: Vec::new(),
+        scheme: Default::default(),
     }
 }
 
