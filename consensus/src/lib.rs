@@ -1,12 +1,13 @@
 //! Consensus for Pocket Network v1, without I/O: messages in; votes, certificates and decisions out.
 //!
-//! Two machines, both following [the one convention](pocket_types::machine):
+//! Three machines, all following [the one convention](pocket_types::machine):
 //!
 //! - [`Replica`] decides one block per height with HotPOKT, which is Basic HotStuff (arXiv
 //!   1803.05069, algorithm 2) with a pacemaker made for steady block times. A validator runs it with
 //!   its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
+//! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
@@ -39,7 +40,8 @@
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;
 //! let mut log = Vec::new(); // your write-ahead log
-//! let mut replica = Replica::recover(Config::default(), Some(identity), tip, log.clone())?;
+//! let mut replica =
+//!     Replica::<HotPokt>::recover(Config::default(), Some(identity), tip, log.clone())?;
 //!
 //! let now = Timestamp(5_000);
 //! let mut inputs = vec![Input::Tick];
@@ -90,16 +92,20 @@ extern crate alloc;
 pub mod candidates;
 mod common;
 pub mod hotpokt;
+pub mod light;
 pub mod protocol;
 pub mod replica;
 pub mod schedule;
 pub mod signer;
+pub mod simplex;
 pub mod sync;
+pub mod tendermint;
 pub mod tip;
 
 pub use common::Core;
 pub use common::effects::Effects;
 pub use hotpokt::HotPokt;
+pub use light::LightClient;
 pub use protocol::Protocol;
 pub use replica::Replica;
 pub use replica::config::Config;
@@ -109,5 +115,7 @@ pub use replica::message::Message;
 pub use replica::output::{BuildRequest, Output};
 pub use replica::record::Record;
 pub use signer::Identity;
+pub use simplex::Simplex;
 pub use sync::Sync;
+pub use tendermint::Tendermint;
 pub use tip::Tip;

@@ -160,15 +160,25 @@ impl Tip {
         Ok(self.follow(trusted, header.randomness, certificate(proof)?, next))
     }
 
-    /// [`Tip::after`] for a block and a certificate that have been checked already.
+    /// [`Tip::after`] for a block and its certificate that have been checked already.
     pub(crate) fn after_checked(
         &self,
         header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
-        let trusted = TrustedTip::of(header);
+        let trusted = TrustedTip::of_block(certificate.data.block, header);
         self.follow(trusted, header.randomness, certificate, next)
+    }
+
+    /// This tip with another checked certificate for its block.
+    pub(crate) fn with_certificate(&self, certificate: Certificate) -> Self {
+        let mut tip = self.clone();
+        if let Some(decision) = &self.decision {
+            let electorate = Arc::clone(&decision.electorate);
+            tip.decision = Some(Arc::new(Decision { certificate, electorate }));
+        }
+        tip
     }
 
     /// Whether somebody votes at this height or the next, or did for the tip.

@@ -212,10 +212,15 @@ impl Wire for TrustedTip {
 impl TrustedTip {
     /// The tip that a header makes, once it is trusted.
     pub fn of(header: &Header) -> Self {
+        Self::of_block(header.id(), header)
+    }
+
+    /// As [`of`](Self::of), for a caller who knows the block's id already.
+    pub const fn of_block(id: BlockId, header: &Header) -> Self {
         Self {
             chain: header.chain,
             height: header.height,
-            block: header.id(),
+            block: id,
             time: header.time,
             next_validators: header.next_validators,
         }
@@ -249,7 +254,7 @@ impl TrustedTip {
             return Err(FinalityError::Chain { what });
         }
         let header = proof.verify(electorate)?;
-        *self = Self::of(header);
+        *self = Self::of_block(proof.links[0].certificate.data.block, header);
         Ok(header)
     }
 }

@@ -159,6 +159,11 @@ impl VerifyingKey {
         Ok(Self { bytes: key, minus_point: -point })
     }
 
+    /// A key that passes [`PublicKey::validate`].
+    pub(crate) fn validated(key: PublicKey) -> Result<Self, KeyError> {
+        Ok(Self { bytes: key, minus_point: -key.validated_point()? })
+    }
+
     /// The key's bytes, exactly as given.
     pub const fn public_key(&self) -> PublicKey {
         self.bytes

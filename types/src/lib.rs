@@ -3,9 +3,9 @@
 //! that need nothing else.
 //!
 //! A gateway takes this crate and nothing more of the workspace: it follows certified headers
-//! ([`finality`]), proves a session and its servicers ([`session`]), and signs and checks relays
-//! ([`relay`]). The other crates build on it, and all of them follow its one convention:
-//! [a protocol is a value](machine).
+//! ([`finality`]) or skips most of them ([`light`]), proves a session and its servicers
+//! ([`session`]), and signs and checks relays ([`relay`]). The other crates build on it, and all of
+//! them follow its one convention: [a protocol is a value](machine).
 //!
 //! Nothing here does I/O, reads a clock or draws randomness; the crate is `no_std` with `alloc`.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -23,6 +23,7 @@ pub mod finality;
 pub mod hash;
 pub mod id;
 pub mod key;
+pub mod light;
 pub mod list;
 pub mod machine;
 pub mod merkle;

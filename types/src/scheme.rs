@@ -5,7 +5,6 @@
 //! gateway or light client therefore needs to know nothing of schemes.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -15,7 +14,7 @@ use crate::bls::{BlsAggregate, BlsPublicKey, BlsSignature};
 use crate::hash::Hash;
 use crate::key::{PublicKey, Signature, VerifyingKey};
 use crate::number::Height;
-use crate::signature;
+use crate::signature::KeySet;
 use crate::validator::{ValidatorSet, ValidatorSetError};
 use crate::vote::{CertificateError, VoteData};
 use crate::vrf::{VrfOutput, VrfProof, VrfPublicKey};
@@ -158,55 +157,28 @@ pub(crate) fn verifier(set: &ValidatorSet) -> Result<Box<dyn Verifier>, Validato
 /// Lists of Ed25519 signatures, checked in batches over decompressed keys.
 #[derive(Debug)]
 struct Ed25519List {
-    keys: Vec<VerifyingKey>,
+    keys: KeySet,
 }
 
 impl Ed25519List {
     fn new(set: &ValidatorSet) -> Result<Self, ValidatorSetError> {
         let check = |member: &crate::validator::Validator| {
             let key = member.public_key;
-            let checked = key.validate().and_then(|()| VerifyingKey::new(key));
-            checked.map_err(|error| ValidatorSetError::Key { key, error })
+            VerifyingKey::validated(key).map_err(|error| ValidatorSetError::Key { key, error })
         };
-        Ok(Self { keys: set.members.iter().map(check).collect::<Result<_, _>>()? })
-    }
-
-    /// Checks signatures in one batch; gives the indices of those that don't hold.
-    fn batch(
-        &self,
-        signed: impl ExactSizeIterator<Item = (usize, Hash, VoteSignature)>,
-    ) -> Result<(), Vec<usize>> {
-        let mut strangers = Vec::new();
-        let mut indices = Vec::with_capacity(signed.len());
-        let mut batch = Vec::with_capacity(signed.len());
-        for (index, (position, digest, signature)) in signed.enumerate() {
-            match (self.keys.get(position), signature) {
-                (Some(key), VoteSignature::Ed25519(signature)) => {
-                    indices.push(index);
-                    batch.push((key, digest, signature));
-                }
-                _ => strangers.push(index),
-            }
-        }
-        let checked = match &batch[..] {
-            [] => Ok(()),
-            &[(key, digest, signature)] => {
-                signature::verify(key, &digest, &signature).map_err(|_| strangers.push(indices[0]))
-            }
-            _ => signature::verify_batch(&batch)
-                .map_err(|error| strangers.extend(error.indices().map(|index| indices[index]))),
-        };
-        if checked.is_ok() && strangers.is_empty() {
-            return Ok(());
-        }
-        strangers.sort_unstable();
-        Err(strangers)
+        Ok(Self { keys: KeySet::new(set.members.iter().map(check).collect::<Result<_, _>>()?) })
     }
 }
 
 impl Verifier for Ed25519List {
     fn verify(&self, signed: &[Signed]) -> Result<(), Vec<usize>> {
-        self.batch(signed.iter().map(|signed| (signed.position, signed.digest, signed.signature)))
+        let entry = |signed: &Signed| match signed.signature {
+            VoteSignature::Ed25519(signature) => (signed.position, signed.digest, signature),
+            // Nobody's: at no position.
+            VoteSignature::Bls(_) => (usize::MAX, signed.digest, Signature([0; 64])),
+        };
+        let batch: Vec<_> = signed.iter().map(entry).collect();
+        self.keys.verify_batch(&batch).map_err(|error| error.indices().collect())
     }
 
     fn pack(&self, packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
@@ -219,9 +191,8 @@ impl Verifier for Ed25519List {
         known: Option<Packed<'_>>,
     ) -> Result<(), CertificateError> {
         let unknown = list::unknown(packed, known)?;
-        let signed = unknown.iter().map(|&(position, digest, s)| (position, digest, s.into()));
-        self.batch(signed).map_err(|indices| {
-            CertificateError::Signatures(indices.into_iter().map(|i| unknown[i].0).collect())
+        self.keys.verify_batch(&unknown).map_err(|error| {
+            CertificateError::Signatures(error.indices().map(|index| unknown[index].0).collect())
         })
     }
 }
@@ -232,14 +203,22 @@ pub mod list {
 
     /// [`Verifier::pack`] for a list.
     pub fn pack(packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
-        let known = packed.bytes.as_chunks::<64>().0;
-        let known = packed.signers.iter().zip(known).map(|((position, _), s)| (*position, *s));
+        let mut bytes = Vec::with_capacity(packed.bytes.len() + 64 * more.len());
         let more = more.iter().filter_map(|(position, signature)| match signature {
             VoteSignature::Ed25519(signature) => Some((*position, signature.0)),
             VoteSignature::Bls(_) => None,
         });
-        let by_position: BTreeMap<usize, [u8; 64]> = known.chain(more).collect();
-        by_position.into_values().flatten().collect()
+        let mut more = more.peekable();
+        for ((position, _), signature) in
+            packed.signers.iter().zip(packed.bytes.as_chunks::<64>().0)
+        {
+            while let Some((_, more)) = more.next_if(|(other, _)| other < position) {
+                bytes.extend_from_slice(&more);
+            }
+            bytes.extend_from_slice(signature);
+        }
+        more.for_each(|(_, more)| bytes.extend_from_slice(&more));
+        bytes
     }
 
     /// What [`Verifier::verify_packed`] has to check of a list: position, digest and signature of all

@@ -10,7 +10,8 @@ use pocket_types::finality::{FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::key::SecretKey;
-use pocket_types::number::{Epoch, Round, Weight};
+use pocket_types::light::{LightBlock, LightError, Rules, Trusted, TrustingPeriod};
+use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::scheme::{Scheme, Signed};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{Certificate, CertificateError, Phase, Protocol, Vote, VoteData};
@@ -298,9 +299,72 @@ fn light_clients_follow_headers_by_aggregates() {
         chain: header.chain,
         height: header.height.previous().unwrap(),
         block: header.parent,
-        time: pocket_types::number::Timestamp(header.time.0 - 1),
+        time: Timestamp(header.time.0 - 1),
         next_validators: members.electorate.hash(),
     };
     assert_eq!(tip.advance(&proof, &members.electorate), Ok(&header));
     assert_eq!(tip, TrustedTip::of(&header));
+}
+
+/// A set that came with a block was not looked at key by key: with a made-up key among them, one
+/// signature passes for everybody's.
+#[test]
+fn aggregates_of_a_set_that_nobody_vouches_for_move_no_light_client_ahead() {
+    let members = members(&[1; 4]);
+    let rules = Rules {
+        period: TrustingPeriod::new(Duration(2), Duration(3), Duration(3)).unwrap(),
+        max_drift: Duration(u64::MAX),
+    };
+    let tip = |members: &Members| TrustedTip {
+        chain: CHAIN,
+        height: Height(1),
+        block: BlockId(Hash([0xaa; 32])),
+        time: Timestamp(1_000),
+        next_validators: members.electorate.hash(),
+    };
+    let trusted = Trusted::new(tip(&members), members.electorate.set().clone()).unwrap();
+    let block = |electorate: &Electorate, sign: &dyn Fn(VoteData) -> Certificate| {
+        let header = header(electorate);
+        let data = VoteData { block: header.id(), ..vote_data(electorate, Phase::Commit, BLOCK) };
+        let proof = FinalityProof::commit(header, sign(data));
+        let set = electorate.set().clone();
+        LightBlock::new(proof, set.clone(), set)
+    };
+    let now = Timestamp(1_002);
+
+    // The set that is trusted goes on: over any distance.
+    let honest = block(&members.electorate, &|data| {
+        let votes = members.votes(data, &[0, 1, 2]);
+        Certificate::from_votes(data, &votes, &members.electorate).unwrap()
+    });
+    assert_eq!(trusted.verify(&honest, now, &rules).unwrap().tip().height, Height(7));
+
+    // The honest with their own keys, and one more whose key takes theirs away.
+    let attacker = bls(66);
+    let mut rogue = raw_key(attacker.public_key());
+    let mut list = members.electorate.set().members.to_vec();
+    list.iter().for_each(|member| rogue.sub_aggregate(&raw_key(member.bls_key.unwrap())));
+    let own = list[0];
+    list.push(Validator {
+        public_key: secret(66).public_key(),
+        bls_key: Some(BlsPublicKey(rogue.to_public_key().compress())),
+        ..own
+    });
+    let set = ValidatorSet::new(Epoch(4), list).unwrap().signing_by(Scheme::BlsAggregate);
+    let made_up = Electorate::new(set).unwrap();
+    let forged = block(&made_up, &|data| Certificate {
+        data,
+        scheme: Scheme::BlsAggregate,
+        signers: Bytes::new(vec![0b11111]).unwrap(),
+        highs: codec::List::empty(),
+        signatures: Bytes::new(attacker.sign(&data.digest()).0.to_vec()).unwrap(),
+    });
+    assert!(forged.proof.verify(&made_up).is_ok(), "the equation alone believes it");
+    let refused = LightError::Overlap { got: Weight(0), total: Weight(4) };
+    assert_eq!(trusted.verify(&forged, now, &rules).unwrap_err(), refused);
+}
+
+fn raw_key(key: BlsPublicKey) -> blst::min_pk::AggregatePublicKey {
+    let key = blst::min_pk::PublicKey::uncompress(&key.0).unwrap();
+    blst::min_pk::AggregatePublicKey::from_public_key(&key)
 }

@@ -11,15 +11,17 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use common::*;
+use pocket_types::block::Header;
 use pocket_types::bls::{BlsPublicKey, BlsSignature, ProofOfPossession, ProvenKey};
 use pocket_types::candidacy::VrfMisuse;
 use pocket_types::codec::{self, Bytes, List, SortedSet, Text};
 use pocket_types::finality::TrustedTip;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, RelayDigest};
+use pocket_types::light::{Checkpoint, Divergence, LightBlock, Trusted};
 use pocket_types::list;
 use pocket_types::merkle::{self, EMPTY, Proof, ProvenValue, Terminal};
-use pocket_types::number::{Amount, Height, Ppm, Timestamp};
+use pocket_types::number::{Amount, Epoch, Height, Ppm, Timestamp};
 use pocket_types::relay::{PayloadKind, RelayResponse};
 use pocket_types::scheme::Scheme;
 use pocket_types::session::{Index, IndexHead, SESSIONS, Seat, SessionClock, SessionProof};
@@ -39,6 +41,7 @@ fn encodings_are_as_pinned() {
     transactions(&mut golden);
     relays_and_sessions(&mut golden);
     state_proofs(&mut golden);
+    light(&mut golden);
     golden.has_no_leftovers();
 }
 
@@ -192,6 +195,40 @@ fn state_proofs(golden: &mut Golden) {
     let elements = (0..5).map(|n| Hash([n; 32]));
     golden.pin("list_proof", &list::prove(elements, 3).unwrap());
     golden.pin("collection", &Collection::new("accounts"));
+}
+
+fn light(golden: &mut Golden) {
+    let (electorate, secrets) = electorate(&[1; 4]);
+    let (next, _) = electorate_of(Epoch(4), 11, &[2, 3]);
+    let decided_block = |state: u8, signers: &[usize]| {
+        let header = Header {
+            state_root: Hash([state; 32]),
+            next_validators: next.hash(),
+            ..header(&electorate)
+        };
+        let proof = decided(header, &electorate, &secrets, signers);
+        LightBlock::new(proof, electorate.set().clone(), next.set().clone())
+    };
+    let block = decided_block(1, &[0, 1, 3]);
+    golden.pin("light_block", &block);
+    let unchanged = decided(header(&electorate), &electorate, &secrets, &[0, 1, 2]);
+    let set = || electorate.set().clone();
+    golden.pin("light_block_same_set", &LightBlock::new(unchanged, set(), set()));
+    let header = block.header().unwrap();
+    let checkpoint = Checkpoint { chain: CHAIN, height: header.height, block: header.id() };
+    golden.pin("light_checkpoint", &checkpoint);
+    let tip = TrustedTip {
+        chain: CHAIN,
+        height: Height(3),
+        block: BlockId(Hash([0xb1; 32])),
+        time: Timestamp(1_600_000_000_000),
+        next_validators: electorate.hash(),
+    };
+    let trusted = Trusted::new(tip, electorate.set().clone()).unwrap();
+    let sides = (vec![block], vec![decided_block(2, &[1, 2, 3])]);
+    let fork = Divergence::between(&trusted, sides.0, sides.1).unwrap();
+    assert!(fork.verify(|_| Some(tip)).is_ok());
+    golden.pin("light_divergence", &fork);
 }
 
 /// A collection of one value, in a state of one collection.

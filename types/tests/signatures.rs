@@ -8,7 +8,9 @@ use curve25519_dalek::traits::IsIdentity;
 use pocket_types::codec;
 use pocket_types::hash::{Domain, Hash};
 use pocket_types::key::{KeyError, PublicKey, SecretKey, Signature, VerifyingKey};
-use pocket_types::signature::{BatchError, SignatureError, verify, verify_batch};
+use pocket_types::signature::{
+    BatchError, KeySet, MAX_TABLES, SignatureError, verify, verify_batch,
+};
 use proptest::prelude::*;
 use sha2::{Digest, Sha512};
 
@@ -139,6 +141,18 @@ fn batches_name_what_is_wrong_with_each() {
     // Malformed signatures don't drag the others down, and an empty batch has nothing to refuse.
     assert_eq!(batch(&[large, good]).unwrap_err().indices().collect::<Vec<_>>(), [0]);
     assert_eq!(batch(&[]), Ok(()));
+}
+
+#[test]
+fn nobody_has_signed_from_beyond_the_set() {
+    let good = craft(Shape::Prime, Shape::Prime, 1, 1, Flaw::None);
+    let set = KeySet::new(vec![VerifyingKey::new(good.key).unwrap()]);
+    let at = |position| (position, good.digest, good.signature);
+    assert_eq!(set.verify_batch(&[at(0), at(0)]), Ok(()));
+    let error = set.verify_batch(&[at(1), at(0), at(usize::MAX)]).unwrap_err();
+    let expected = [(0, SignatureError::NoKey(1)), (2, SignatureError::NoKey(usize::MAX))];
+    assert_eq!(error.refused(), expected);
+    assert_eq!(KeySet::new(vec![]).verify_batch(&[]), Ok(()));
 }
 
 #[test]
@@ -373,10 +387,28 @@ fn single(sent: &Sent) -> Result<(), SignatureError> {
     verify(&VerifyingKey::new(sent.key).unwrap(), &sent.digest, &sent.signature)
 }
 
+/// The verdict of a batch, which must be the same in a set that holds each key once and a stranger's, with
+/// tables where it is small enough, and in one too large for them.
 fn batch(sent: &[Sent]) -> Result<(), BatchError> {
     let keys: Vec<VerifyingKey> =
         sent.iter().map(|sent| VerifyingKey::new(sent.key).unwrap()).collect();
     let items: Vec<_> =
         keys.iter().zip(sent).map(|(key, sent)| (key, sent.digest, sent.signature)).collect();
-    verify_batch(&items)
+    let verdict = verify_batch(&items);
+    let mut members = vec![VerifyingKey::new(SecretKey::from_seed([99; 32]).public_key()).unwrap()];
+    for key in &keys {
+        if !members.contains(key) {
+            members.push(*key);
+        }
+    }
+    let position = |key| members.iter().position(|member| member == key).unwrap();
+    let items: Vec<_> = keys
+        .iter()
+        .zip(sent)
+        .map(|(key, sent)| (position(key), sent.digest, sent.signature))
+        .collect();
+    assert_eq!(KeySet::new(members.clone()).verify_batch(&items), verdict);
+    members.resize(members.len() + MAX_TABLES, members[0]);
+    assert_eq!(KeySet::new(members).verify_batch(&items), verdict);
+    verdict
 }

@@ -16,13 +16,14 @@
 //!   decompressed beforehand. (Malachite's own `signing-ed25519` uses another curve library, which
 //!   has no vector code: it would be slower.) Ours checks in batches where the protocol lets it, and
 //!   malachite's core asks for one signature after the other: that is a difference of the designs.
-//!   Without signatures, neither side signs or checks anything.
+//!   Without signatures, neither side signs or checks anything, nor proves randomness or checks it.
 //! - Both decide an empty block that the leader's host gives at once, everybody's host finds valid, and
 //!   nobody stores. Both logs are dropped where they come out: what it takes to make their entries is
 //!   in, writing them is not. Both begin the next height as soon as one is final, and drop late
 //!   votes without checking them, except that ours keeps late ones for the next header.
-//! - Malachite's host is made the cheap way: addresses are found by binary search, the set is shared,
-//!   votes are `Copy`, no timers, no metrics, no tracing subscriber. The decision's certificate is
+//! - All validators of a side share one set with its decompressed keys (and our tables of them): a
+//!   validator has a cache to itself, and a hundred in one process don't.
+//! - Malachite's host is made the cheap way: addresses are found by binary search, votes are `Copy`, no timers, no metrics, no tracing subscriber. The decision's certificate is
 //!   verified by malachite's own `VerifierExt`, as its core asks.
 //! - Ours does more per height: headers carry the parent's certificate and a VRF proof, which the
 //!   proposer makes and all others check; signatures bind chain, epoch and set.
@@ -37,6 +38,7 @@
 //! less those that it has seen: of the certificate in a header it checks what it did not decide by.
 //! The bench prints messages, bytes and signatures by kind; those bound what can be checked.
 
+mod free;
 mod malachite;
 mod network;
 mod ours;
@@ -44,6 +46,7 @@ mod ours;
 use std::time::Duration;
 
 use pocket_benches::{Comparison, Throughput, Work, repeated};
+use pocket_consensus::HotPokt;
 
 use malachite::Malachite;
 use network::{Carriage, Crypto, Network, Node, Setup, Spent};
@@ -52,45 +55,48 @@ use ours::Ours;
 fn main() {
     let mut comparison = Comparison::new("consensus");
     for n in [4, 31] {
-        count::<Ours>(&mut comparison, "HotPOKT", n);
         count::<Malachite>(&mut comparison, "malachite", n);
     }
-    for n in sizes(&comparison) {
-        let memory = |crypto| Setup::new(n, crypto, Carriage::Memory);
-        comparison.beside(
-            format_args!("HotPOKT, n={n}"),
-            Throughput::Elements(n),
-            heights::<Ours>(memory(Crypto::Ed25519)),
-            ("malachite", heights::<Malachite>(memory(Crypto::Ed25519))),
-        );
+    compare::<Ours<HotPokt>>(&mut comparison, "HotPOKT");
+    comparison.finish();
+}
+
+/// One of our protocols beside malachite.
+fn compare<N: Node>(comparison: &mut Comparison, name: &str) {
+    for n in [4, 31] {
+        count::<N>(comparison, name, n);
+    }
+    for n in sizes(comparison) {
+        for (crypto, what) in CRYPTO {
+            let memory = || Setup::new(n, crypto, Carriage::Memory);
+            comparison.beside(
+                format_args!("{name}, n={n}{what}"),
+                Throughput::Elements(n),
+                heights::<N>(memory()),
+                ("malachite", heights::<Malachite>(memory())),
+            );
+        }
         comparison.alone(
-            format_args!("malachite, n={n}, no signatures"),
+            format_args!("{name}, n={n}, with encoding"),
             Throughput::Elements(n),
-            heights::<Malachite>(memory(Crypto::Off)),
-        );
-        comparison.alone(
-            format_args!("HotPOKT, n={n}, with encoding"),
-            Throughput::Elements(n),
-            heights::<Ours>(Setup::new(n, Crypto::Ed25519, Carriage::Wire)),
+            heights::<N>(Setup::new(n, Crypto::Ed25519, Carriage::Wire)),
         );
     }
     let n = if comparison.measures() { 1_000 } else { 7 };
     for (role, spent) in ROLES {
-        let memory = |crypto| Setup::new(n, crypto, Carriage::Memory);
-        comparison.beside(
-            format_args!("HotPOKT, one {role} of {n}"),
-            Throughput::Elements(1),
-            one::<Ours>(memory(Crypto::Ed25519), spent),
-            ("malachite", one::<Malachite>(memory(Crypto::Ed25519), spent)),
-        );
-        comparison.alone(
-            format_args!("malachite, one {role} of {n}, no signatures"),
-            Throughput::Elements(1),
-            one::<Malachite>(memory(Crypto::Off), spent),
-        );
+        for (crypto, what) in CRYPTO {
+            let memory = || Setup::new(n, crypto, Carriage::Memory);
+            comparison.beside(
+                format_args!("{name}, one {role} of {n}{what}"),
+                Throughput::Elements(1),
+                one::<N>(memory(), spent),
+                ("malachite", one::<Malachite>(memory(), spent)),
+            );
+        }
     }
-    comparison.finish();
 }
+
+const CRYPTO: [(Crypto, &str); 2] = [(Crypto::Ed25519, ""), (Crypto::Off, ", no signatures")];
 
 type Role = fn(Spent) -> Duration;
 

@@ -63,7 +63,8 @@ pub(crate) trait Node: Sized {
 
     /// A validator before the first height.
     fn new(setup: &Setup, place: usize) -> Self;
-    /// Another validator at the height that this one is deciding, which has heard nothing of it.
+    /// Another validator at the height that this one is deciding, which has heard nothing of it. The
+    /// two share what they know of the validator set, as each would have it in a cache of its own.
     fn join(&self, setup: &Setup, place: usize) -> Self;
     /// The height being decided.
     fn height(&self) -> u64;
@@ -147,7 +148,9 @@ impl<N: Node> Network<N> {
     /// All of them run.
     pub(crate) fn whole(setup: Setup) -> Self {
         let n = setup.validators.keys.len();
-        let nodes = (0..n).map(|place| Some(N::new(&setup, place))).collect();
+        let first = N::new(&setup, 0);
+        let mut nodes: Vec<_> = (1..n).map(|place| Some(first.join(&setup, place))).collect();
+        nodes.insert(0, Some(first));
         Self::with(setup, nodes, None)
     }
 

@@ -6,21 +6,25 @@ use std::hint::black_box;
 use pocket_benches::fixture::CHAIN;
 use pocket_consensus::replica::message::NewRound;
 use pocket_consensus::schedule::LeaderSchedule;
-use pocket_consensus::{Config, Identity, Input, Message, Output as Said, Replica, Tip, Verdict};
+use pocket_consensus::{
+    Config, Identity, Input, Message, Output as Said, Protocol, Replica, Tip, Verdict,
+};
 use pocket_types::block::{Block, Header};
 use pocket_types::codec::{self, List};
 use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
-use pocket_types::key::{PublicKey, SecretKey};
+use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Step, Tick};
 use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, Vote};
 
+use crate::free::{FreeKeys, FreeVerifier};
 use crate::network::{Carriage, Crypto, Kind, Node, Output, Setup};
 
-/// A validator.
-pub(crate) struct Ours {
-    replica: Replica,
+/// A validator that runs a protocol.
+pub(crate) struct Ours<P: Protocol> {
+    replica: Replica<P>,
     carriage: Carriage,
 }
 
@@ -37,11 +41,16 @@ pub(crate) enum Question {
     Check(BlockId),
 }
 
-impl Ours {
+impl<P: Protocol> Ours<P> {
     fn at(setup: &Setup, place: usize, tip: Tip) -> Self {
-        assert_eq!(setup.crypto, Crypto::Ed25519, "replicas know no other signatures yet");
         let (key, vrf) = setup.validators.pair(place);
-        let identity = Identity::new(key, vrf);
+        let identity = match setup.crypto {
+            Crypto::Ed25519 => Identity::new(key, vrf),
+            Crypto::Off => Identity::with_keys(FreeKeys {
+                public_key: key.public_key(),
+                vrf_key: vrf.public_key(),
+            }),
+        };
         let replica = Replica::recover(Config::default(), Some(identity), tip, []);
         Self { replica: replica.expect("a tip that fits"), carriage: setup.carriage }
     }
@@ -107,14 +116,18 @@ impl Carried {
     }
 }
 
-impl Node for Ours {
+impl<P: Protocol> Node for Ours<P> {
     type Message = Carried;
     type Question = Question;
 
     fn new(setup: &Setup, place: usize) -> Self {
         let set = setup.validators.electorate.set().clone();
-        let tip = Tip::genesis(CHAIN, Timestamp::ZERO, Hash::ZERO, set);
-        Self::at(setup, place, tip.expect("a valid set"))
+        let electorate = match setup.crypto {
+            Crypto::Ed25519 => Electorate::new(set),
+            Crypto::Off => Electorate::with_verifier(set, Box::new(FreeVerifier)),
+        };
+        let electorate = electorate.expect("a valid set");
+        Self::at(setup, place, Tip::genesis_of(CHAIN, Timestamp::ZERO, Hash::ZERO, electorate))
     }
 
     fn join(&self, setup: &Setup, place: usize) -> Self {
@@ -156,12 +169,12 @@ impl Node for Ours {
     }
 
     fn echo(setup: &Setup, place: usize, message: &Carried) -> Carried {
-        let (key, _) = &setup.validators.keys[place];
+        let again = |vote| again(setup, place, vote);
         let echo = match message.message() {
-            Message::Vote(vote) => Message::Vote(again(vote, key)),
+            Message::Vote(vote) => Message::Vote(again(vote)),
             Message::NewRound(said) => Message::NewRound(Box::new(NewRound {
-                vote: again(said.vote, key),
-                commit: said.commit.map(|vote| again(vote, key)),
+                vote: again(said.vote),
+                commit: said.commit.map(again),
                 ..*said
             })),
             other => panic!("followers vote: {other:?}"),
@@ -180,8 +193,10 @@ impl Node for Ours {
 }
 
 /// Another validator's signature of the same.
-fn again(vote: Vote, key: &SecretKey) -> Vote {
-    Vote::sign(vote.data, key)
+fn again(setup: &Setup, place: usize, vote: Vote) -> Vote {
+    let (key, _) = &setup.validators.keys[place];
+    let signature = setup.crypto.sign(key, || vote.data.digest()).into();
+    Vote { data: vote.data, signer: key.public_key(), signature }
 }
 
 /// What a message is, and how many signatures are in it.

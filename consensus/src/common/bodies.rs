@@ -14,6 +14,19 @@ use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::validator::Electorate;
 
+/// A block with its id, which it takes a hash of the whole header to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Identified {
+    pub(crate) id: BlockId,
+    pub(crate) block: Block,
+}
+
+impl From<Block> for Identified {
+    fn from(block: Block) -> Self {
+        Self { id: block.id(), block }
+    }
+}
+
 /// Bodies by block, within a bound.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bodies {
@@ -55,13 +68,12 @@ impl Bodies {
     /// there is no room.
     pub(crate) fn insert(
         &mut self,
-        block: Block,
+        Identified { id, block }: Identified,
         state: BodyState,
         recorded: bool,
         max: usize,
         pinned: &[BlockId],
     ) -> bool {
-        let id = block.id();
         let others = || self.bodies.iter().filter(|(_, body)| !body.recorded);
         if !recorded && others().count() >= max && !self.bodies.contains_key(&id) {
             let candidates = others().filter(|(id, _)| !pinned.contains(id));

@@ -1,6 +1,7 @@
 //! Certificates that have been checked, so that no signature is checked twice.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 
 use pocket_types::number::Round;
 use pocket_types::validator::Electorate;
@@ -8,11 +9,11 @@ use pocket_types::vote::{Certificate, CertificateError, Phase};
 
 /// A certificate that holds: only this module makes one, and only such a one moves a replica.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Checked(Certificate);
+pub(crate) struct Checked(Arc<Certificate>);
 
 impl Checked {
     pub(crate) fn into_inner(self) -> Certificate {
-        self.0
+        Arc::unwrap_or_clone(self.0)
     }
 }
 
@@ -26,7 +27,7 @@ impl core::ops::Deref for Checked {
 /// The checked certificates of one height, the newest round of each phase.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Certificates {
-    known: BTreeMap<(Phase, Round), Certificate>,
+    known: BTreeMap<(Phase, Round), Checked>,
 }
 
 impl Certificates {
@@ -39,22 +40,23 @@ impl Certificates {
     ) -> Result<Checked, CertificateError> {
         let key = (certificate.data.phase, certificate.data.round);
         let known = self.known.get(&key);
-        if known == Some(certificate) {
-            return Ok(Checked(certificate.clone()));
+        if let Some(known) = known.filter(|known| ***known == *certificate) {
+            return Ok(known.clone());
         }
-        certificate.verify_beyond(electorate, known)?;
+        certificate.verify_beyond(electorate, known.map(|known| &**known))?;
         Ok(self.trust(certificate.clone()))
     }
 
     /// Takes over a certificate that was made of checked votes, or comes from our own log.
     pub(crate) fn trust(&mut self, certificate: Certificate) -> Checked {
         let phase = certificate.data.phase;
+        let certificate = Checked(Arc::new(certificate));
         self.known.insert((phase, certificate.data.round), certificate.clone());
         while self.known.range((phase, Round::ZERO)..=(phase, Round(u64::MAX))).count() > KEPT {
             let oldest = self.known.range((phase, Round::ZERO)..).next().map(|(key, _)| *key);
             oldest.map(|key| self.known.remove(&key));
         }
-        Checked(certificate)
+        certificate
     }
 }
 

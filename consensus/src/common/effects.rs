@@ -27,6 +27,10 @@ pub(crate) enum Effect {
 }
 
 impl Effects {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.effects.is_empty()
+    }
+
     pub(crate) fn record(&mut self, record: Record) {
         self.records.push(record);
     }

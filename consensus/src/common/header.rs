@@ -1,6 +1,6 @@
 //! What everybody can check of a proposed block without executing it.
 
-use pocket_types::block::{Block, VERSION, beacon};
+use pocket_types::block::{Block, Header, VERSION, beacon};
 use pocket_types::codec;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase, Protocol};
@@ -9,12 +9,23 @@ use crate::replica::config::Config;
 use crate::replica::error::Refusal;
 use crate::tip::Tip;
 
-/// Checks a block against the parent that it must extend, decided or not, the cheap things first. Its id binds all of
-/// the header, so a block that passed once need not be checked again.
+/// Checks a block against the parent that it must extend, decided or not, the cheap things first. Its
+/// id binds all of the header, so a block that passed once need not be checked again.
 pub(crate) fn check(
     block: &Block,
     tip: &Tip,
     protocol: Protocol,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    check_form(block, tip, config, now)?;
+    check_proofs(&block.header, tip, protocol)
+}
+
+/// What costs no cryptography.
+pub(crate) fn check_form(
+    block: &Block,
+    tip: &Tip,
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Refusal> {
@@ -47,8 +58,12 @@ pub(crate) fn check(
     if got > config.max_block_bytes && !cfg!(pocket_trap = "8") {
         return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
     }
-    block.check_body()?;
-    if !beacon::verify(header, tip.randomness(), validators) {
+    Ok(block.check_body()?)
+}
+
+/// The randomness, and the signatures of the parent's certificate.
+pub(crate) fn check_proofs(header: &Header, tip: &Tip, protocol: Protocol) -> Result<(), Refusal> {
+    if !beacon::verify(header, tip.randomness(), tip.validators()) {
         return Err(Refusal::Randomness);
     }
     let certificate = header.parent_certificate.as_ref();
@@ -62,7 +77,7 @@ fn check_parent(certificate: &Certificate, tip: &Tip, protocol: Protocol) -> Res
     let decides = [
         data.protocol == protocol,
         data.chain == tip.chain(),
-        data.phase == parent_phase(protocol),
+        data.phase == parent_phase(protocol) || data.phase == protocol.deciding_phase(),
         data.height == tip.height(),
         data.block == tip.block(),
     ];

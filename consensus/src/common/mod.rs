@@ -37,7 +37,7 @@ use crate::signer::{Position, Signed, Signer, position};
 use crate::tip::Tip;
 
 use ahead::Ahead;
-use bodies::{Bodies, BodyState};
+use bodies::{Bodies, BodyState, Identified};
 use certificates::{Certificates, Checked};
 use effects::Effects;
 use fetch::Fetch;
@@ -70,6 +70,8 @@ pub struct Core {
     /// Our place in the electorate of the height being decided.
     pub(crate) position: Option<usize>,
     pub(crate) leaders: Leaders,
+    /// The header that the host was last asked to build a block for: its proofs are our own.
+    pub(crate) requested: Option<Header>,
     /// The decision, while its body is missing or being checked.
     pub(crate) decision: Option<Certificate>,
     pub(crate) bodies: Bodies,
@@ -103,6 +105,7 @@ impl Core {
             late: Late::default(),
             ahead: Ahead::default(),
             unread: Vec::new(),
+            requested: None,
             decision: None,
             bodies: Bodies::default(),
             certificates: Certificates::default(),
@@ -120,6 +123,7 @@ impl Core {
         self.tip = tip;
         self.tip_body = None;
         self.late = Late::default();
+        self.requested = None;
         self.decision = None;
         self.bodies = Bodies::default();
         self.certificates = Certificates::default();
@@ -196,11 +200,21 @@ impl Core {
 
     /// Signs, and records what is new; none if it must not be signed.
     pub(crate) fn sign(&mut self, data: VoteData, fx: &mut Effects) -> Option<Vote> {
+        self.sign_as(data, Record::Vote, fx)
+    }
+
+    /// As [`Core::sign`], for a signature whose record says more than itself.
+    pub(crate) fn sign_as(
+        &mut self,
+        data: VoteData,
+        record: impl FnOnce(Vote) -> Record,
+        fx: &mut Effects,
+    ) -> Option<Vote> {
         self.position?;
         let scheme = self.tip.validators().set().scheme;
         match self.signer.as_mut()?.sign(data, scheme)? {
             Signed::New(vote) => {
-                fx.record(Record::Vote(vote));
+                fx.record(record(vote));
                 Some(vote)
             }
             Signed::Again(vote) => Some(vote),
@@ -251,7 +265,7 @@ impl Core {
 
     /// Asks the host for a block on top of a parent, decided or not.
     pub(crate) fn build_on(
-        &self,
+        &mut self,
         now: Timestamp,
         parent: &Tip,
         parent_certificate: Option<Certificate>,
@@ -279,11 +293,13 @@ impl Core {
             randomness,
             randomness_proof,
         };
+        self.requested = Some(header.clone());
         let evidence = self.evidence.values().copied().collect();
         fx.emit(Output::Build(Box::new(BuildRequest { header, evidence, max_bytes })));
     }
 
-    /// Checks a block that the host built on a parent; gives the set that it yields.
+    /// Checks a block that the host built on a parent; gives the set that it yields. What we put into
+    /// the header ourselves, and the host left alone, need not be proved to us.
     pub(crate) fn check_built(
         &self,
         now: Timestamp,
@@ -291,29 +307,45 @@ impl Core {
         parent: &Tip,
         change: Option<ValidatorSet>,
     ) -> Result<Arc<Electorate>, ReplicaError> {
-        header::check(block, parent, self.protocol, &self.config, now)
-            .map_err(ReplicaError::Built)?;
+        let header = &block.header;
+        let ours = self.requested.as_ref().is_some_and(|requested| {
+            let Header { state_root, transactions_root, evidence_root, .. } = *header;
+            let finished =
+                Header { state_root, transactions_root, evidence_root, ..requested.clone() };
+            finished == *header
+        });
+        header::check_form(block, parent, &self.config, now).map_err(ReplicaError::Built)?;
+        if !ours {
+            header::check_proofs(header, parent, self.protocol).map_err(ReplicaError::Built)?;
+        }
         parent.electorate_of(change).map_err(ReplicaError::Set)
     }
 
     /// Keeps a body, unless it isn't recorded and the bound is reached. `pinned` may not be pushed out.
     pub(crate) fn keep_body(
         &mut self,
-        block: Block,
+        block: impl Into<Identified>,
         state: BodyState,
         recorded: bool,
         pinned: &[BlockId],
     ) -> bool {
-        self.bodies.insert(block, state, recorded, self.config.max_bodies, pinned)
+        self.bodies.insert(block.into(), state, recorded, self.config.max_bodies, pinned)
     }
 
     /// Has a body that passed the header's checks executed, unless it is known.
-    pub(crate) fn accept_body(&mut self, block: Block, pinned: &[BlockId], fx: &mut Effects) {
-        if self.bodies.get(&block.id()).is_some() {
+    pub(crate) fn accept_body(
+        &mut self,
+        block: impl Into<Identified>,
+        pinned: &[BlockId],
+        fx: &mut Effects,
+    ) {
+        let block = block.into();
+        if self.bodies.get(&block.id).is_some() {
             return;
         }
-        if self.keep_body(block.clone(), BodyState::Checking, false, pinned) {
-            fx.emit(Output::Check(Box::new(block)));
+        let check = Box::new(block.block.clone());
+        if self.keep_body(block, BodyState::Checking, false, pinned) {
+            fx.emit(Output::Check(check));
         }
     }
 
@@ -413,10 +445,10 @@ impl Core {
                 return false;
             }
         };
-        let certificate = certificate.clone();
         fx.record(Record::Decision(Box::new(certificate.clone())));
         self.record_body(&id, fx);
         let Some(body) = self.bodies.remove(&id) else { return false };
+        let Some(certificate) = self.decision.take() else { return false };
         let block = body.block;
         // A late vote decides nothing any more; it says that we were there.
         let ours = self.sign(self.data(certificate.data.round, Phase::Commit, id), fx);
@@ -424,9 +456,10 @@ impl Core {
         let proof = FinalityProof::commit(block.header.clone(), certificate.clone());
         fx.emit(Output::Decided { block: Box::new(block.clone()), proof: Box::new(proof) });
         let electorate = self.electorate();
-        let tip = self.tip.after_checked(&block.header, certificate.clone(), next);
+        let data = certificate.data;
+        let tip = self.tip.after_checked(&block.header, certificate, next);
         self.reset(tip);
-        self.late = Late::new(certificate.data, ours, &electorate);
+        self.late = Late::new(data, ours, &electorate);
         if let Some(vote) = ours {
             self.add_late(vote, true);
         }

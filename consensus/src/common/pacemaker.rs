@@ -2,7 +2,7 @@
 
 use pocket_types::number::{Duration, Round, Timestamp};
 
-use crate::replica::config::Config;
+use crate::replica::config::{Config, Pace};
 
 /// The clockwork of one round. Timeouts grow with the round, so that whatever the network's delay
 /// is, rounds become long enough.
@@ -22,7 +22,11 @@ impl Pacemaker {
     /// Enters a round at `now`, when the last decided block's time was `parent`: blocks are proposed
     /// a steady block time apart, however long the decision took.
     pub(crate) fn enter(config: &Config, now: Timestamp, parent: Timestamp, round: Round) -> Self {
-        let due = now.max(parent.after(config.block_time));
+        let due = match config.pace {
+            Pace::Steady => now.max(parent.after(config.block_time)),
+            Pace::AfterDecision if round == Round::ZERO => now.after(config.block_time),
+            Pace::AfterDecision => now,
+        };
         // A parent from the future (within the drift) must not stretch the wait beyond a block time.
         let due = due.min(now.after(config.block_time));
         Self {
@@ -35,7 +39,7 @@ impl Pacemaker {
 }
 
 /// `timeout · (growth %)^round`, capped.
-fn timeout(config: &Config, round: Round) -> Duration {
+pub(crate) fn timeout(config: &Config, round: Round) -> Duration {
     let mut timeout = config.timeout.0;
     for _ in 0..round.0 {
         let grown = u128::from(timeout) * u128::from(config.timeout_growth) / 100;

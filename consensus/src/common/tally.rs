@@ -91,6 +91,11 @@ impl Tally {
         self.settle(electorate, Electorate::exceeds_third)
     }
 
+    /// Whether a quorum voted, by its own word: for what nobody else will have to be convinced of.
+    pub(crate) fn claims_quorum(&self, electorate: &Electorate) -> bool {
+        electorate.is_quorum(Weight(self.weight))
+    }
+
     /// Whether a quorum voted, with signatures checked; and whose signatures did not hold.
     pub(crate) fn is_quorum(&mut self, electorate: &Electorate) -> (bool, Vec<PublicKey>) {
         self.settle(electorate, Electorate::is_quorum)

@@ -9,7 +9,7 @@ use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
-use crate::common::bodies::BodyState;
+use crate::common::bodies::{BodyState, Identified};
 use crate::common::certificates::Checked;
 use crate::common::{header, misplaced};
 use crate::protocol::Protocol as _;
@@ -150,6 +150,7 @@ impl HotPokt {
         // A quorum vouches for the header's time, so our clock has no say.
         let checked =
             header::check(&block, &self.core.tip, Self::ID, &self.core.config, Timestamp(u64::MAX));
+        let block = Identified { id, block };
         match checked {
             Ok(()) => self.core.accept_body(block, &self.pinned(), fx),
             Err(refusal) => {

@@ -28,6 +28,10 @@
 //! the others join. Who signed NewRound for a round votes in no earlier one, so the certificate that
 //! it sends along stays the highest it can have helped to make: with a quorum of NewRounds a leader
 //! knows of every lock that an honest replica may hold. Everything unanswered is said again.
+//!
+//! Who missed a decision learns of it from the next proposal, whose header carries the certificate; from
+//! the last leader, who answers the Commit vote that is said again; as the next leader, from NewRounds
+//! that are said again; and from those that give a round of the next height up.
 
 mod certify;
 mod propose;
@@ -53,6 +57,7 @@ use crate::protocol::Protocol;
 use crate::replica::error::ReplicaError;
 use crate::replica::input::Verdict;
 use crate::replica::message::Message;
+use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
@@ -206,6 +211,10 @@ impl Protocol for HotPokt {
                 Ok(())
             }
             Message::Block(block) => self.on_block(now, from, *block, fx),
+            Message::RoundRequest(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
+                Ok(())
+            }
         }
     }
 

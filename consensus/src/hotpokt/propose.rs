@@ -6,12 +6,12 @@ use pocket_types::block::Block;
 use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt, Proposed};
-use crate::common::bodies::BodyState;
+use crate::common::bodies::{BodyState, Identified};
 use crate::common::certificates::Checked;
 use crate::common::{Core, charge, header, invalid, misplaced};
 use crate::protocol::Protocol as _;
@@ -41,10 +41,18 @@ impl HotPokt {
         }
         let electorate = self.core.electorate();
         let Some(tally) = self.new_rounds.get_mut(&self.round.number) else { return };
-        let (quorum, invalid) = tally.is_quorum(&electorate);
-        charge(&invalid, Phase::NewRound, fx);
-        if !quorum {
-            return;
+        // Before round 0 there was nothing that a NewRound could tell us of, and no certificate is made
+        // of these: it is enough that the channel says who is there.
+        if self.round.number == Round::ZERO {
+            if !tally.claims_quorum(&electorate) {
+                return;
+            }
+        } else {
+            let (quorum, invalid) = tally.is_quorum(&electorate);
+            charge(&invalid, Phase::NewRound, fx);
+            if !quorum {
+                return;
+            }
         }
         let justify = self.high_qc.clone().filter(|_| !cfg!(pocket_trap = "7"));
         let Some(justify) = justify else {
@@ -52,7 +60,10 @@ impl HotPokt {
             return self.core.build(now, fx);
         };
         match self.core.bodies.get(&justify.data.block).map(|body| body.block.clone()) {
-            Some(block) => self.propose(block, Some(justify), fx),
+            Some(block) => {
+                let id = justify.data.block;
+                self.propose(Identified { id, block }, Some(justify), fx);
+            }
             None => self.core.fetch(&justify, fx),
         }
     }
@@ -75,15 +86,17 @@ impl HotPokt {
         self.round.building = false;
         if self.high_qc.is_some() && !cfg!(pocket_trap = "7") {
             self.try_propose(now, fx);
-        } else if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned())
-        {
+            return Ok(());
+        }
+        let block = Identified::from(block);
+        if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned()) {
             self.propose(block, None, fx);
         }
         Ok(())
     }
 
-    fn propose(&mut self, block: Block, justify: Option<Certificate>, fx: &mut Fx) {
-        let id = block.id();
+    fn propose(&mut self, block: Identified, justify: Option<Certificate>, fx: &mut Fx) {
+        let Identified { id, block } = block;
         self.core.record_body(&id, fx);
         let Some(vote) = self.sign(self.round.number, Phase::Propose, id, fx) else { return };
         self.round.proposed = Some(vote);
@@ -157,7 +170,7 @@ impl HotPokt {
         }
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: got, justify });
-        self.core.accept_body(block, &self.pinned(), fx);
+        self.core.accept_body(Identified { id: got, block }, &self.pinned(), fx);
         self.prepare(fx);
         self.try_decide(now, fx);
         Ok(())

@@ -35,6 +35,7 @@ impl HotPokt {
                 Record::HighQc(certificate) => newer(&mut self.high_qc, *certificate),
                 Record::Lock(certificate) => newer(&mut self.lock, *certificate),
                 Record::Decision(certificate) => newer(&mut self.core.decision, *certificate),
+                Record::Timeout { .. } | Record::Skipped { .. } => {}
             }
         }
         for certificate in [&entry, &self.high_qc, &self.lock].into_iter().flatten() {

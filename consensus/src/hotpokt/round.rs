@@ -32,7 +32,7 @@ impl HotPokt {
         if last.is_some_and(|last| (last.data.height, last.data.round) >= here) {
             self.resend(fx);
         } else {
-            self.announce(fx);
+            self.announce(false, fx);
         }
         if let Some(decision) = self.core.decision.clone() {
             self.core.fetch(&decision, fx);
@@ -53,20 +53,20 @@ impl HotPokt {
         self.new_rounds = self.new_rounds.split_off(&round);
         self.pace = Pacemaker::enter(&self.core.config, now, self.core.tip.time(), round);
         if waits {
-            self.announce(fx);
+            self.announce(false, fx);
         }
         self.try_propose(now, fx);
     }
 
     /// Signs NewRound for the round we are in and sends it to the leader.
-    fn announce(&mut self, fx: &mut Fx) {
+    fn announce(&mut self, again: bool, fx: &mut Fx) {
         let round = self.round.number;
         let Some(vote) = self.sign(round, Phase::NewRound, BlockId::default(), fx) else { return };
         let leader = self.core.leader(round);
         if vote.signer == leader {
             fx.own(vote);
         } else {
-            fx.send(leader, self.new_round(vote));
+            fx.send(leader, self.new_round(vote, again));
         }
     }
 
@@ -74,7 +74,7 @@ impl HotPokt {
     pub(super) fn want(&mut self, round: Round, fx: &mut Fx) {
         let Some(vote) = self.sign(round, Phase::NewRound, BlockId::default(), fx) else { return };
         fx.own(vote);
-        let message = self.new_round(vote);
+        let message = self.new_round(vote, true);
         fx.emit(Output::Broadcast { to: self.core.electorate(), message });
     }
 
@@ -102,8 +102,11 @@ impl HotPokt {
         self.core.sign(self.core.data(round, phase, block), fx)
     }
 
-    fn new_round(&self, vote: Vote) -> Message {
-        let entry = self.round.entry.as_ref().or_else(|| self.core.tip.certificate());
+    /// What leads into a height is large, and whoever decided the last one told everybody: only those
+    /// who seem not to have heard it are told again.
+    fn new_round(&self, vote: Vote, again: bool) -> Message {
+        let decision = || self.core.tip.certificate().filter(|_| again);
+        let entry = self.round.entry.as_ref().or_else(decision);
         let first = vote.data.round == Round::ZERO;
         Message::NewRound(Box::new(NewRound {
             vote,
@@ -119,7 +122,7 @@ impl HotPokt {
         if let Some(&vote) = self.core.last_signed() {
             let ours = vote.data.round == self.round.number;
             match vote.data.phase {
-                Phase::NewRound if ours => self.announce(fx),
+                Phase::NewRound if ours => self.announce(true, fx),
                 Phase::NewRound => self.want(vote.data.round, fx),
                 Phase::Propose => {}
                 Phase::Prepare | Phase::PreCommit | Phase::Commit if ours => self.cast(vote, fx),

@@ -23,6 +23,8 @@ pub struct Config {
     pub leader_rounds: u64,
     /// From one block's time to the next's, when all goes well.
     pub block_time: Duration,
+    /// What the block time is counted from.
+    pub pace: Pace,
     /// How long round 0 may take, counted from when its proposal is due.
     pub timeout: Duration,
     /// Each further round may take this many percent of the one before; at least 100.
@@ -51,6 +53,20 @@ pub struct Config {
     pub max_unstored: usize,
 }
 
+/// When the next block is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Pace {
+    /// A block time after the last block was proposed, or at once if that has passed: blocks are
+    /// decided a block time apart on average, however long deciding takes, and one slow block delays
+    /// no later one.
+    #[default]
+    Steady,
+    /// A block time after the last block was decided here: every delay adds up. What a pacemaker
+    /// without a target does, to compare with.
+    AfterDecision,
+}
+
 impl Default for Config {
     /// One-second blocks.
     fn default() -> Self {
@@ -58,6 +74,7 @@ impl Default for Config {
             schedule: LeaderSchedule::default(),
             leader_rounds: 1,
             block_time: Duration(1_000),
+            pace: Pace::default(),
             timeout: Duration(2_000),
             timeout_growth: 150,
             timeout_cap: Duration(60_000),

@@ -15,7 +15,7 @@ use crate::tip::Tip;
 /// An input of a [`Replica`](crate::Replica).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "messages are what comes most")]
+#[expect(clippy::large_enum_variant, reason = "messages are the most frequent input by far")]
 pub enum Input {
     /// Time has passed.
     Tick,

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
 use pocket_types::id::BlockId;
-use pocket_types::number::Height;
+use pocket_types::number::{Epoch, Height, Round};
 use pocket_types::vote::{Certificate, Vote};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub enum Message {
     BlockRequest(BlockRequest),
     /// The answer.
     Block(Box<Block>),
+    /// Asks for the certificates that ended rounds. Simplex only.
+    RoundRequest(RoundRequest),
 }
 
 impl Wire for Message {
@@ -41,7 +43,8 @@ pub struct NewRound {
     /// The highest Prepare certificate of this height that the sender knows.
     pub high_qc: Option<Certificate>,
     /// What let the sender into the round it is in or leaves: the previous height's Commit
-    /// certificate, a Timeout QC, or a certificate of the round itself.
+    /// certificate, a Timeout QC, or a certificate of the round itself. The first is left out until
+    /// something is said again: everybody was told.
     pub entry: Option<Certificate>,
     /// The sender's own Commit vote for the previous height, so that the next header's certificate
     /// can name everybody who was there. In round 0 only.
@@ -78,4 +81,14 @@ pub struct BlockRequest {
     pub height: Height,
     /// Its id.
     pub block: BlockId,
+}
+
+/// Names rounds whose certificates are wanted: Timeout QCs or, where there are none, notarizations.
+/// The answer is a few of them, each in a [`Message::Certificate`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoundRequest {
+    /// Their epoch.
+    pub epoch: Epoch,
+    /// The first of them.
+    pub from: Round,
 }

@@ -106,6 +106,10 @@ impl<P: Protocol> Replica<P> {
         freed: Vec<Effect>,
         mut fx: Effects,
     ) -> Step<Record, Output> {
+        // Most votes change nothing but a count.
+        if freed.is_empty() && fx.is_empty() {
+            return Step::empty();
+        }
         let mut outputs = Vec::new();
         let mut queue = freed;
         loop {

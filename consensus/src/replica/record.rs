@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 /// height (see [`Record::height`]) once the block of that height is committed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a vote is the most frequent record by far")]
 pub enum Record {
     /// A signature of ours, of any phase: never another one for its slot or an earlier one.
     Vote(Vote),
@@ -32,6 +31,21 @@ pub enum Record {
     /// The Commit certificate, stored with the first signature of the next height: if the host
     /// crashes before it commits the block, the block is decided again from the log.
     Decision(Box<Certificate>),
+    /// A NewRound signature of ours where rounds count on through the heights, so that it belongs to no
+    /// height.
+    Timeout {
+        /// The signature.
+        vote: Vote,
+        /// It is needed until a block of this height is committed: only a later round has one.
+        height: Height,
+    },
+    /// The Timeout QC of a round that we left so, where blocks are proved by the rounds that they skip.
+    Skipped {
+        /// The certificate.
+        certificate: Box<Certificate>,
+        /// It is needed until a block of this height is committed: only a later round has one.
+        height: Height,
+    },
 }
 
 impl Record {
@@ -44,6 +58,7 @@ impl Record {
             | Self::HighQc(certificate)
             | Self::Lock(certificate)
             | Self::Decision(certificate) => certificate.data.height,
+            Self::Timeout { height, .. } | Self::Skipped { height, .. } => *height,
         }
     }
 }

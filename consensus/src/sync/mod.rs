@@ -23,7 +23,7 @@ use core::convert::Infallible;
 
 use pocket_types::block::Header;
 use pocket_types::codec;
-use pocket_types::finality::TrustedTip;
+use pocket_types::finality::FinalityError;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Receipt, Step};
@@ -161,7 +161,7 @@ impl Sync {
                 let height = block.block.header.height;
                 self.peers.announce(from, height, self.config.max_peers);
                 if height == self.tip.height().next() && !self.pending.contains_key(&height) {
-                    check_block(&block, height)?;
+                    check_block(&block, height, self.config.window)?;
                     self.keep(from, height, block);
                 }
             }
@@ -190,7 +190,7 @@ impl Sync {
         }
         let heights = (first.0..).map(Height);
         for (block, height) in range.blocks.iter().zip(heights.clone()) {
-            check_block(block, height)?;
+            check_block(block, height, self.config.window)?;
         }
         peer.asked = None;
         if range.blocks.is_empty() {
@@ -222,25 +222,62 @@ impl Sync {
     fn pump(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         while self.applying.is_none() {
             let height = self.tip.height().next();
-            let Some(Pending { from, block, .. }) = self.take(height) else { break };
-            let header = block.block.header.clone();
-            let verified =
-                TrustedTip::advance(&mut self.tip.trusted(), &block.proof, self.tip.validators());
-            match (verified.map(|_| ()), block.proof.links.first()) {
-                (Ok(()), Some(link)) => {
-                    let certificate = link.certificate.clone();
-                    self.applying = Some(Applying { id: header.id(), header, certificate });
-                    out.push(Output::Apply(block));
+            match self.verify(height) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(refused) => {
+                    let (peer, reason) = *refused;
+                    out.push(Output::Misbehaviour { peer, reason });
+                    self.punish(now, peer);
+                    continue;
                 }
-                (Err(error), _) => {
-                    let reason = SyncRefusal::Finality { height, error };
-                    out.push(Output::Misbehaviour { peer: from, reason });
-                    self.punish(now, from);
-                }
-                (Ok(()), None) => break,
             }
+            let Some(Pending { block, .. }) = self.take(height) else { break };
+            let Some(link) = block.proof.links.first() else { break };
+            let certificate = link.certificate.clone();
+            let header = block.block.header.clone();
+            self.applying = Some(Applying { id: header.id(), header, certificate });
+            out.push(Output::Apply(block));
         }
         self.request(now, out);
+    }
+
+    /// Whether the next block is here and proved; false while it isn't, or while blocks between it and
+    /// the descendant that its proof decides are missing. Gives whose block doesn't hold.
+    fn verify(&self, height: Height) -> Result<bool, Box<(PublicKey, SyncRefusal)>> {
+        let Some(Pending { from, block, .. }) = self.pending.get(&height) else { return Ok(false) };
+        let refused = |error| Box::new((*from, SyncRefusal::Finality { height, error }));
+        let (header, trusted) = (&block.block.header, self.tip.trusted());
+        let Some(decided) = block.proof.header() else { return Ok(false) };
+        if decided.height == height {
+            let (mut trusted, validators) = (trusted, self.tip.validators());
+            return trusted.advance(&block.proof, validators).map(|_| true).map_err(refused);
+        }
+        let between = (height.next().0..decided.height.0).map(Height);
+        let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>()
+        else {
+            return Ok(false);
+        };
+        let rules = [
+            (header.chain == trusted.chain, "another network"),
+            (header.parent == trusted.block, "another parent"),
+            (header.time > trusted.time, "not later than its parent"),
+            (header.validators == trusted.next_validators, "another validator set"),
+        ];
+        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+            return Err(refused(FinalityError::Chain { what }));
+        }
+        block.proof.verify(self.tip.validators()).map_err(refused)?;
+        // From the decided descendant down, each names its parent.
+        let mut parent = decided.parent;
+        for below in between.into_iter().rev().chain(self.pending.get(&height)) {
+            let header = &below.block.block.header;
+            if header.id() != parent {
+                return Err(Box::new((below.from, SyncRefusal::OtherBlock(header.height))));
+            }
+            parent = header.parent;
+        }
+        Ok(true)
     }
 
     fn request(&mut self, now: Timestamp, out: &mut Vec<Output>) {
@@ -376,13 +413,16 @@ impl Machine for Sync {
     }
 }
 
-/// What can be checked of a block without knowing its validators.
-fn check_block(block: &DecidedBlock, height: Height) -> Result<(), SyncRefusal> {
+/// What can be checked of a block without knowing its validators. Its proof is its own, or that of a
+/// descendant within the window.
+fn check_block(block: &DecidedBlock, height: Height, window: u64) -> Result<(), SyncRefusal> {
     let header = &block.block.header;
     if header.height != height {
         return Err(SyncRefusal::Height { got: header.height, expected: height });
     }
-    if block.proof.header() != Some(header) {
+    let later = |decided: &Header| decided.height > height && decided.height.0 - height.0 <= window;
+    let decided = block.proof.header();
+    if decided != Some(header) && !decided.is_some_and(later) {
         return Err(SyncRefusal::OtherBlock(height));
     }
     Ok(block.block.check_body()?)

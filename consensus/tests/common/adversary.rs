@@ -130,7 +130,9 @@ impl Adversary {
                     done.push(Mischief::StaleQc);
                 }
             }
-            Message::Vote(vote) if does(Mischief::VoteTwice, random, 1) => {
+            Message::Vote(vote)
+                if vote.data.phase != Phase::NewRound && does(Mischief::VoteTwice, random, 1) =>
+            {
                 let block = BlockId(Hash([3; 32]));
                 said.push(Message::Vote(again(VoteData { block, ..vote.data })));
                 done.push(Mischief::VoteTwice);

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::replica::{input, output};
+use pocket_consensus::signer::{Position, position};
 use pocket_consensus::sync::{self, DecidedBlock, SyncMessage, serve};
 use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
@@ -31,7 +32,7 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
-use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
+use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
 use pocket_types::scheme::{Keys as _, Scheme};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
@@ -238,6 +239,8 @@ pub fn finish(request: &BuildRequest) -> Block {
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
     pub sync: Sync,
+    /// A store failed: neither says anything more.
+    pub stopped: bool,
 }
 
 pub enum BothInput {
@@ -273,6 +276,9 @@ impl<P: Protocol> Machine for Both<P> {
             BothInput::Replica(input) => (Some(input), None),
             BothInput::Sync(input) => (None, Some(input)),
         };
+        if self.stopped && replica.is_none() {
+            return Ok(Step::empty());
+        }
         let mut step = match replica {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
@@ -289,10 +295,15 @@ impl<P: Protocol> Machine for Both<P> {
         now: Timestamp,
         receipt: Receipt,
     ) -> Result<Step<Record, BothOutput>, ReplicaError> {
-        self.replica.release(now, receipt).map(wrap)
+        let step = self.replica.release(now, receipt).map(wrap);
+        self.stopped |= matches!(step, Err(ReplicaError::Poisoned(_)));
+        step
     }
 
     fn next_deadline(&self) -> Option<Timestamp> {
+        if self.stopped {
+            return None;
+        }
         [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
     }
 }
@@ -338,6 +349,8 @@ pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
     adversary: Option<Adversary>,
+    /// Decided blocks whose proof is of a descendant: committed together with it.
+    undivided: Vec<DecidedBlock>,
 }
 
 impl<P: Protocol> Node<P> {
@@ -372,12 +385,24 @@ pub fn public(node: usize) -> PublicKey {
 impl<P: Protocol> Node<P> {
     fn commit(&mut self, context: &mut Ctx<'_, P>, block: Block, proof: FinalityProof) -> bool {
         let height = block.header.height;
-        if context.disk().chain.len() as u64 + 1 != height.0 {
+        self.undivided.retain(|entry| entry.block.header.height < height);
+        let have = context.disk().chain.len() as u64;
+        self.undivided.retain(|entry| entry.block.header.height.0 > have);
+        if have + self.undivided.len() as u64 + 1 != height.0 {
             return false;
         }
-        self.tip = self.tip.after(&proof, context.setup().change(height)).unwrap();
+        let direct = proof.header() == Some(&block.header);
+        self.undivided.push(DecidedBlock { block, proof });
+        if !direct {
+            return false;
+        }
+        let blocks = std::mem::take(&mut self.undivided);
+        self.tip = match &blocks[..] {
+            [one] => self.tip.after(&one.proof, context.setup().change(height)).unwrap(),
+            _ => context.setup().clone().tip(&blocks),
+        };
         let disk = context.disk();
-        disk.chain.push(DecidedBlock { block, proof });
+        disk.chain.extend(blocks);
         disk.log.retain(|record| record.height() > height);
         true
     }
@@ -535,7 +560,8 @@ impl<P: Protocol> Process for Node<P> {
         let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
-        Self { machine: Some(Both { replica, sync }), tip, adversary }
+        let machine = Some(Both { replica, sync, stopped: false });
+        Self { machine, tip, adversary, undivided: vec![] }
     }
 
     fn machine(&mut self) -> Option<&mut Both<P>> {
@@ -546,7 +572,7 @@ impl<P: Protocol> Process for Node<P> {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
                 disk.signed.push(*vote);
             }
             if record.height().0 > disk.chain.len() as u64 {
@@ -578,8 +604,10 @@ impl<P: Protocol> Process for Node<P> {
     fn perform(&mut self, context: &mut Ctx<'_, P>, output: BothOutput) {
         match output {
             BothOutput::Replica(output) => {
-                if let output::Output::Send { message: Message::Vote(vote), .. } = &output
+                if let output::Output::Send { message: Message::Vote(vote), .. }
+                | output::Output::Broadcast { message: Message::Vote(vote), .. } = &output
                     && vote.data.phase == Phase::Commit
+                    && vote.data.block != BlockId::default()
                 {
                     context.observe(Event::Locked(vote.data.height));
                 }
@@ -680,8 +708,8 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
 
 /// One signature for each place, and each later than the one before.
 fn check_ledger(node: usize, signed: &[Vote]) -> Result<(), String> {
-    let place = |vote: &Vote| (vote.data.height, vote.data.round, vote.data.phase);
-    let mut blocks: BTreeMap<(Height, Round, Phase), BlockId> = BTreeMap::new();
+    let place = |vote: &Vote| position(&vote.data);
+    let mut blocks: BTreeMap<Position, BlockId> = BTreeMap::new();
     let mut last = None;
     for vote in signed {
         if *blocks.entry(place(vote)).or_insert(vote.data.block) != vote.data.block {

@@ -48,8 +48,7 @@ pub(crate) struct Build {
 }
 
 impl Malachite {
-    fn at(setup: &Setup, place: usize, height: Height) -> Self {
-        let validators = validators(setup);
+    fn at(setup: &Setup, place: usize, height: Height, validators: ValidatorSet) -> Self {
         let params = Params {
             address: validators.0[place].address,
             threshold_params: ThresholdParams::default(),
@@ -150,11 +149,11 @@ impl Node for Malachite {
     type Question = Build;
 
     fn new(setup: &Setup, place: usize) -> Self {
-        Self::at(setup, place, Height(1))
+        Self::at(setup, place, Height(1), validators(setup))
     }
 
     fn join(&self, setup: &Setup, place: usize) -> Self {
-        Self::at(setup, place, self.state.height())
+        Self::at(setup, place, self.state.height(), self.state.validator_set().clone())
     }
 
     fn height(&self) -> u64 {

@@ -1,0 +1,214 @@
+//! Certificates: what each of them makes a replica do, and the decision.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use pocket_types::finality::FinalityProof;
+use pocket_types::id::BlockId;
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Height, Timestamp};
+use pocket_types::vote::{Certificate, Phase};
+
+use super::tree::{Path, State, Tree};
+use super::{Base, Fx, Heard, Simplex, View};
+use crate::common::certificates::Checked;
+use crate::common::misplaced;
+use crate::replica::error::Refusal;
+use crate::replica::output::Output;
+use crate::replica::record::Record;
+use crate::tip::Tip;
+
+impl Simplex {
+    /// Checks a certificate of this epoch in full, but for what it is good for.
+    pub(super) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
+        let data = &certificate.data;
+        self.core.check_network(data)?;
+        match data.phase {
+            Phase::NewRound if data.block != BlockId::default() => {
+                return Err(Refusal::NewRoundBlock(data.block));
+            }
+            Phase::NewRound if data.height != Height::GENESIS => {
+                return Err(misplaced(certificate, "a Timeout QC, which has no height"));
+            }
+            Phase::NewRound | Phase::Prepare | Phase::Commit => {}
+            _ => return Err(misplaced(certificate, "a certificate; this phase has none")),
+        }
+        self.core.verify(certificate)
+    }
+
+    pub(super) fn on_certificate(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        certificate: Certificate,
+        fx: &mut Fx,
+    ) -> Heard {
+        self.core.check_network(&certificate.data)?;
+        if !self.is_our_epoch(now, from, &certificate.data, fx) || self.is_old(&certificate) {
+            return Ok(());
+        }
+        if !self.core.tip.is_voter(&from) {
+            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+            return Ok(());
+        }
+        let certificate = self.verify(&certificate)?;
+        self.use_certificate(now, certificate, fx);
+        self.progress(now, fx);
+        Ok(())
+    }
+
+    /// Whether a certificate of this epoch tells us nothing new.
+    fn is_old(&self, certificate: &Certificate) -> bool {
+        let data = &certificate.data;
+        let Some(view) = Self::view_of(data) else { return false };
+        match data.phase {
+            Phase::NewRound => self.is_decided(view) || self.nullified.contains_key(&view),
+            Phase::Prepare => self.is_decided(view) || self.notarized.contains_key(&view),
+            Phase::Commit => self.finalized.as_ref().is_some_and(|known| known.data.round >= view),
+            _ => false,
+        }
+    }
+
+    /// A certificate of our view or a later one leads into the next; one of an earlier view may still
+    /// be what a proposal rests on, or decide.
+    pub(super) fn use_certificate(&mut self, now: Timestamp, certificate: Checked, fx: &mut Fx) {
+        let Some(view) = Self::view_of(&certificate.data) else { return };
+        if self.is_old(&certificate) {
+            return;
+        }
+        let certificate = certificate.into_inner();
+        match certificate.data.phase {
+            Phase::NewRound => {
+                if !cfg!(pocket_trap = "simplex_forget") {
+                    let height = self.horizon(view);
+                    fx.record(Record::Skipped {
+                        certificate: Box::new(certificate.clone()),
+                        height,
+                    });
+                }
+                self.nullified.insert(view, certificate);
+            }
+            Phase::Commit => self.finalized = Some(certificate),
+            _ => {
+                fx.record(Record::HighQc(Box::new(certificate.clone())));
+                if view >= self.view.number {
+                    self.finalize(&certificate, fx);
+                }
+                if cfg!(pocket_trap = "simplex_commit") {
+                    self.finalized = Some(certificate.clone());
+                }
+                self.notarized.insert(view, certificate);
+            }
+        }
+        self.enter(now, view.next(), fx);
+    }
+
+    /// Leaving a notarized view: says that we did, unless we nullified it (the signer won't).
+    fn finalize(&mut self, certificate: &Certificate, fx: &mut Fx) {
+        let data = &certificate.data;
+        if self.tree.is_invalid(&data.block) {
+            return;
+        }
+        let data = self.data(data.round, Phase::Commit, data.height, data.block);
+        if let Some(vote) = self.core.sign(data, fx) {
+            self.finalize = Some(vote);
+            self.cast(vote, fx);
+        }
+    }
+
+    /// The finalization whose block is not handed out yet.
+    pub(super) fn pending(&self) -> Option<&Certificate> {
+        let height = self.core.tip.height();
+        self.finalized.as_ref().filter(|finalized| finalized.data.height > height)
+    }
+
+    /// Hands the finalized block out, after its ancestors, as soon as all are here and executed.
+    pub(super) fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) {
+        let Some(certificate) = self.pending().cloned() else { return };
+        let Path::Whole(path) = self.tree.path(&self.core.tip, certificate.data.block) else {
+            return;
+        };
+        for id in &path {
+            match self.tree.get(id).map(|node| &node.state) {
+                Some(State::Valid(..)) => {}
+                Some(State::Invalid(reason)) => {
+                    let reason = reason.clone();
+                    return self.core.diverge(*id, reason, fx);
+                }
+                _ => return,
+            }
+        }
+        let Some(tip) = self.tree.tip(&certificate.data.block, certificate.clone()) else { return };
+        fx.record(Record::Decision(Box::new(certificate.clone())));
+        path.iter().for_each(|id| self.record_body(id, fx));
+        let blocks: Vec<_> =
+            path.iter().filter_map(|id| self.tree.remove(id)).map(|node| node.block).collect();
+        let Some(last) = blocks.last().cloned() else { return };
+        let proof = FinalityProof::commit(last.header.clone(), certificate);
+        for block in blocks {
+            self.core.settle_evidence(&block);
+            let proof = Box::new(proof.clone());
+            fx.emit(Output::Decided { block: Box::new(block), proof });
+        }
+        self.move_to(now, tip, Some(last), fx);
+        self.progress(now, fx);
+    }
+
+    /// Goes on after a block that is decided.
+    pub(super) fn move_to(
+        &mut self,
+        now: Timestamp,
+        tip: Tip,
+        body: Option<pocket_types::block::Block>,
+        fx: &mut Fx,
+    ) {
+        let before = self.core.electorate();
+        let certificates = core::mem::take(&mut self.core.certificates);
+        self.core.reset(tip);
+        self.core.tip_body = body;
+        let electorate = self.core.electorate();
+        self.helped.retain(&self.core);
+        self.answered.retain(&self.core);
+        if before.hash() == electorate.hash() && before.epoch() == electorate.epoch() {
+            self.core.certificates = certificates;
+            self.settle();
+            if let Some(base) = self.base {
+                self.enter(now, base.view.next(), fx);
+            }
+        } else {
+            self.ended = self.core.tip.certificate().cloned();
+            self.restore();
+            self.pace(now);
+        }
+    }
+
+    /// Takes note of where the tip stands, and drops what lies behind it.
+    pub(super) fn settle(&mut self) {
+        let epoch = self.core.electorate().epoch();
+        let of_epoch = |certificate: &&Certificate| certificate.data.epoch == epoch;
+        if let Some(decided) = self.core.tip.certificate().filter(of_epoch) {
+            let data = &decided.data;
+            self.base = Some(Base { view: data.round, height: data.height });
+            let newer = |known: &Certificate| known.data.round >= data.round;
+            if data.phase == Phase::Commit && !self.finalized.as_ref().is_some_and(newer) {
+                self.finalized = Some(decided.clone());
+            }
+        }
+        self.tree.prune(&self.core.tip);
+        if let Some(base) = self.base {
+            self.notarized = self.notarized.split_off(&base.view);
+            self.nullified = self.nullified.split_off(&base.view.next());
+        }
+    }
+
+    /// Forgets all of an epoch.
+    pub(super) fn clear(&mut self) {
+        self.base = None;
+        self.notarized.clear();
+        self.nullified.clear();
+        self.polls.clear();
+        (self.finalized, self.finalize, self.wanted, self.asked) = (None, None, None, None);
+        self.view = View::new(pocket_types::number::Round::ZERO);
+        self.tree = Tree::default();
+    }
+}

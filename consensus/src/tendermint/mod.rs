@@ -1,0 +1,344 @@
+//! Tendermint (arXiv 1807.04938, algorithm 1) over one height at a time.
+//!
+//! A height is decided in rounds, each with one proposer. All votes go to everybody:
+//!
+//! 1. The proposer **proposes** the value of the highest polka that it knows, or a fresh block.
+//! 2. Who finds it valid and compatible with its lock **prevotes** it ([`Phase::Prepare`]), and nil
+//!    otherwise. A quorum of prevotes for a block is its *polka*.
+//! 3. Who sees the polka is locked on the block and **precommits** it ([`Phase::Commit`]). Who sees a
+//!    quorum for nil, or waits too long, precommits nil.
+//! 4. A quorum of precommits for a block **decides** it.
+//!
+//! Nil is block zero. The rules stand in `rules.rs` beside their line numbers in the paper.
+//!
+//! # Safe
+//!
+//! A block decided in round r has a quorum locked on it from round r. A polka for another block in a
+//! later round would need a member of that quorum to prevote against its lock, and lines 22 to 33
+//! allow that only for a proposal that brings a polka of a round not before the lock's: in the first
+//! such round there is none.
+//!
+//! # Without gossip
+//!
+//! The paper lets every message that reaches one correct process reach all of them. Here votes travel
+//! once, from their signer, and what liveness takes from gossip is had otherwise:
+//!
+//! - A proposal brings the polka of its valid round along, as one certificate (line 28).
+//! - When a round is failing (line 47), and on entering the next, the next proposer is sent the highest
+//!   polka that one knows: it then proposes what everybody can prevote.
+//! - A replica is moved on (line 55) by more than a third of the weight in rounds *not before* a later
+//!   one, so that one vote of each member is enough to keep.
+//! - Who leaves a round has prevoted and precommitted in it, nil if nothing else, and says its votes of
+//!   this round and the one before again while it waits. So nobody stays behind in a round for want of
+//!   votes that others did not care to cast. Nil votes bind nobody.
+//! - Whoever still votes at a decided height is shown the decision.
+//!
+//! # Planted bugs
+//!
+//! `--cfg pocket_trap="…"` breaks one rule; `tests/tendermint` must fail with each.
+//!
+//! | name | what is wrong |
+//! |---|---|
+//! | `tendermint-lock` | prevotes whatever is proposed (lines 23, 29) |
+//! | `tendermint-valid-round` | any polka unlocks, however old (line 29) |
+//! | `tendermint-justify` | the polka in a proposal isn't checked (line 28) |
+//! | `tendermint-nil-unlocks` | a quorum for nil takes the lock away (line 44) |
+//! | `tendermint-lock-record` | a lock is forgotten in a crash (line 38) |
+//! | `tendermint-valid-value` | proposes afresh though it knows a polka (line 15) |
+
+mod certify;
+mod count;
+mod later;
+mod propose;
+mod recover;
+mod rules;
+mod votes;
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use pocket_types::block::Block;
+use pocket_types::id::BlockId;
+use pocket_types::key::PublicKey;
+use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::validator::ValidatorSet;
+use pocket_types::vote::{self, Certificate, Phase, Vote};
+
+use crate::common::effects::Effects as Fx;
+use crate::common::pacemaker::Pacemaker;
+use crate::common::{Core, Heard};
+use crate::protocol::Protocol;
+use crate::replica::error::{Refusal, ReplicaError};
+use crate::replica::input::Verdict;
+use crate::replica::message::{Message, Proposal};
+use crate::replica::output::Output;
+use crate::replica::record::Record;
+use crate::tip::Tip;
+
+use later::Later;
+use votes::Votes;
+
+/// The vote for no block.
+const NIL: BlockId = BlockId(pocket_types::hash::Hash::ZERO);
+
+/// The state of Tendermint at one height.
+#[derive(Clone, Debug)]
+pub struct Tendermint {
+    core: Core,
+    round: RoundState,
+    pace: Pacemaker,
+    /// lockedRound and lockedValue.
+    locked: Option<(Round, BlockId)>,
+    /// validRound and validValue: the highest polka that we know.
+    valid: Option<Certificate>,
+    /// Prevotes and precommits of this round and the few before.
+    votes: BTreeMap<(Round, Phase), Votes>,
+    /// Votes of later rounds.
+    later: Later,
+    /// Signed proposals of the next few rounds.
+    proposals: BTreeMap<Round, Proposal>,
+    /// What we voted in this round and the one before.
+    said: Vec<Vote>,
+    /// Which proposer was last sent which polka: their rounds.
+    told: Option<(Round, Round)>,
+    /// When this height began.
+    began: Timestamp,
+}
+
+/// What is known of the round that the replica is in.
+#[derive(Clone, Debug)]
+struct RoundState {
+    number: Round,
+    step: Step,
+    /// The proposer's signature under its first proposal.
+    proposed: Option<Vote>,
+    proposal: Option<Proposed>,
+    /// As proposer: whether a block is being built.
+    building: bool,
+    /// Line 35: when to precommit nil.
+    prevote_timeout: Option<Timestamp>,
+    /// Line 48: when to go on to the next round.
+    precommit_timeout: Option<Timestamp>,
+}
+
+/// How far we are in a round.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Step {
+    /// Waits for the proposal.
+    Propose,
+    /// Has prevoted.
+    Prevote,
+    /// Has precommitted.
+    Precommit,
+}
+
+/// A proposal under consideration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Proposed {
+    block: BlockId,
+    /// The polka that it brought.
+    justify: Option<Certificate>,
+}
+
+impl RoundState {
+    const fn new(number: Round) -> Self {
+        Self {
+            number,
+            step: Step::Propose,
+            proposed: None,
+            proposal: None,
+            building: false,
+            prevote_timeout: None,
+            precommit_timeout: None,
+        }
+    }
+}
+
+impl Tendermint {
+    /// The round and block that this replica is locked on.
+    pub const fn lock(&self) -> Option<(Round, BlockId)> {
+        self.locked
+    }
+
+    /// The highest polka of this height that it knows: the certificate of the valid value.
+    pub const fn valid(&self) -> Option<&Certificate> {
+        self.valid.as_ref()
+    }
+
+    /// Blocks that must not be pushed out while they are undecided.
+    fn pinned(&self) -> Vec<BlockId> {
+        let certificates = [&self.valid, &self.core.decision].into_iter().flatten();
+        let certified = certificates.map(|certificate| certificate.data.block);
+        certified.chain(self.round.proposal.iter().map(|proposal| proposal.block)).collect()
+    }
+
+    /// A message for a later height. `decision` may decide ours, and then the message is for now;
+    /// otherwise one for the very next height waits, and from further on we need blocks.
+    fn later(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        height: Height,
+        decision: Option<Certificate>,
+        message: Message,
+        fx: &mut Fx,
+    ) -> Heard {
+        let decision = decision.filter(|decision| decision.data.phase == Phase::Commit);
+        if height == self.core.height().next()
+            && let Some(decision) = decision
+        {
+            self.on_certificate(now, from, decision, fx)?;
+            if height == self.core.height() {
+                return self.receive(now, from, message, fx);
+            }
+        }
+        self.core.later(from, height, message, fx);
+        Ok(())
+    }
+
+    /// Begins the height after the tip that the core has just moved to.
+    fn begin(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.restore();
+        self.resume(now, fx);
+        for (from, message) in self.core.early() {
+            self.deliver(now, from, message, fx);
+        }
+    }
+
+    /// Hands the decided block out as soon as its body is here and executed, and moves on.
+    fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) {
+        let Some(data) = self.core.decision.as_ref().map(|decision| decision.data) else { return };
+        let electorate = self.core.electorate();
+        if !self.core.try_decide(fx) {
+            return;
+        }
+        // The next header names those, too, whose precommits came beyond the quorum.
+        if let (Some(votes), Some(decision)) =
+            (self.votes.remove(&(data.round, Phase::Commit)), self.core.tip.decision().cloned())
+        {
+            for (vote, checked) in votes.beyond(&decision.certificate, &electorate) {
+                self.core.add_late(vote, checked);
+            }
+        }
+        let said = self.said.iter().any(|vote| vote.data == data);
+        if let Some(vote) = self.core.late_vote().filter(|_| !said)
+            && !self.core.leads(Round::ZERO)
+        {
+            fx.send(self.core.leader(Round::ZERO), Message::Vote(vote));
+        }
+        self.begin(now, fx);
+    }
+}
+
+impl Protocol for Tendermint {
+    const ID: vote::Protocol = vote::Protocol::Tendermint;
+
+    fn recover(mut core: Core, log: Vec<Record>) -> Self {
+        core.unread = log;
+        let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
+        let mut protocol = Self {
+            core,
+            round: RoundState::new(Round::ZERO),
+            pace,
+            locked: None,
+            valid: None,
+            votes: BTreeMap::new(),
+            later: Later::default(),
+            proposals: BTreeMap::new(),
+            said: Vec::new(),
+            told: None,
+            began: Timestamp::ZERO,
+        };
+        protocol.restore();
+        protocol
+    }
+
+    fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn round(&self) -> Round {
+        self.round.number
+    }
+
+    fn start(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.resume(now, fx);
+    }
+
+    fn receive(&mut self, now: Timestamp, from: PublicKey, message: Message, fx: &mut Fx) -> Heard {
+        match message {
+            Message::Vote(vote) => self.on_vote(now, from, vote, fx),
+            Message::Proposal(proposal) => self.on_proposal(now, from, *proposal, fx),
+            Message::Certificate(certificate) => self.on_certificate(now, from, *certificate, fx),
+            Message::BlockRequest(request) => {
+                self.core.on_block_request(now, from, request, fx);
+                Ok(())
+            }
+            Message::Block(block) => self.on_block(now, from, *block, fx),
+            Message::RoundRequest(_) => {
+                let what = "request for skipped rounds, of which there are none";
+                fx.emit(Output::Dropped { peer: from, what });
+                Ok(())
+            }
+            Message::NewRound(_) => {
+                Err(Refusal::WrongPhase { got: Phase::NewRound, expected: Phase::Prepare })
+            }
+        }
+    }
+
+    fn own(&mut self, now: Timestamp, vote: Vote, fx: &mut Fx) {
+        self.count_own(now, vote, fx);
+    }
+
+    fn built(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        change: Option<ValidatorSet>,
+        fx: &mut Fx,
+    ) -> Result<(), ReplicaError> {
+        self.on_built(now, block, change, fx)
+    }
+
+    fn checked(
+        &mut self,
+        now: Timestamp,
+        block: BlockId,
+        verdict: Verdict,
+        fx: &mut Fx,
+    ) -> Result<(), ReplicaError> {
+        self.on_checked(now, block, verdict, fx)
+    }
+
+    fn advance(&mut self, now: Timestamp, tip: Tip, fx: &mut Fx) {
+        if tip.height() > self.core.tip.height() {
+            let adjacent = tip.height() == self.core.height();
+            self.core.reset(tip);
+            if !adjacent {
+                self.core.ahead = Default::default();
+            }
+            self.begin(now, fx);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp, fx: &mut Fx) {
+        if now >= self.pace.due && !self.pace.is_due {
+            self.pace.is_due = true;
+            self.try_propose(now, fx);
+        }
+        self.give_up(now, fx);
+        if now >= self.pace.resend {
+            self.pace.resend = now.after(self.core.config.resend);
+            self.resend(fx);
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        if self.core.position.is_none() {
+            return self.core.fetch.is_some().then_some(self.pace.resend);
+        }
+        let propose =
+            (!self.pace.is_due && self.core.leads(self.round.number)).then_some(self.pace.due);
+        [Some(self.pace.resend), propose, self.timeout()].into_iter().flatten().min()
+    }
+}
