@@ -134,6 +134,7 @@ mod tests {
             public_key: SecretKey::from_seed([i as u8; 32]).public_key(),
             vrf_key: VrfSecret::from_seed([i as u8 + 100; 32]).public_key(),
             weight: Weight(weight),
+            bls_key: None,
         };
         let members = weights.iter().enumerate().map(member).collect();
         Electorate::new(ValidatorSet::new(Epoch(0), members).unwrap()).unwrap()

@@ -11,7 +11,7 @@ use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::{Epoch, Height, Weight};
-use pocket_types::scheme::{Keys, Packed, Signed, Verifier, VoteSignature, list};
+use pocket_types::scheme::{Keys, Packed, Scheme, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{CertificateError, Vote, VoteData};
 use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
@@ -23,12 +23,21 @@ pub struct CheapKeys(pub u64);
 impl CheapKeys {
     /// A member of a set, with these keys.
     pub fn validator(self, weight: u64) -> Validator {
-        Validator { public_key: self.public_key(), vrf_key: self.vrf_key(), weight: Weight(weight) }
+        Validator {
+            public_key: self.public_key(),
+            vrf_key: self.vrf_key(),
+            weight: Weight(weight),
+            bls_key: None,
+        }
     }
 
     /// Signs a vote.
     pub fn vote(self, data: VoteData) -> Vote {
-        Vote { data, signer: self.public_key(), signature: self.sign(&data) }
+        Vote {
+            data,
+            signer: self.public_key(),
+            signature: sign(&self.public_key(), &data.digest()),
+        }
     }
 
     /// Signs a claim, whatever it says.
@@ -46,8 +55,8 @@ impl Keys for CheapKeys {
         VrfPublicKey(hash(b"vrf key", &[&self.0.to_le_bytes()]))
     }
 
-    fn sign(&self, data: &VoteData) -> VoteSignature {
-        sign(&self.public_key(), &data.digest())
+    fn sign(&self, data: &VoteData, _: Scheme) -> Option<VoteSignature> {
+        Some(sign(&self.public_key(), &data.digest()))
     }
 
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {

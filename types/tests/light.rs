@@ -36,6 +36,7 @@ fn set(epoch: u64, members: &[(u8, u64)]) -> (ValidatorSet, Vec<SecretKey>) {
         public_key: secret.public_key(),
         vrf_key: vrf_secret(1).public_key(),
         weight: Weight(*weight),
+        bls_key: None,
     });
     let set = ValidatorSet::new(Epoch(epoch), members.collect()).unwrap();
     (set, secrets.into_iter().map(|(secret, _)| secret).collect())

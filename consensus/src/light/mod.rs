@@ -62,6 +62,7 @@
 //! #     public_key: key.public_key(),
 //! #     vrf_key: vrf.public_key(),
 //! #     weight: Weight(1),
+//! #     bls_key: None,
 //! # };
 //! # let set = ValidatorSet::new(Epoch(0), vec![alone]).unwrap();
 //! # let electorate = Electorate::new(set.clone()).unwrap();

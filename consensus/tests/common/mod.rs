@@ -24,6 +24,7 @@ use pocket_consensus::{
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
 use pocket_sim::{Context, Error, Plan, Process, Simulation};
 use pocket_types::block::{Block, Header};
+use pocket_types::bls::BlsSecretKey;
 use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::codec::List;
 use pocket_types::evidence::Evidence;
@@ -33,7 +34,7 @@ use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
 use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
-use pocket_types::scheme::Keys as _;
+use pocket_types::scheme::{Keys as _, Scheme};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::VrfSecret;
@@ -56,6 +57,8 @@ pub struct Setup {
     pub execution: Duration,
     /// Signatures that cost a hash, or real ones.
     pub cheap: bool,
+    /// The epoch from which on real ones are BLS.
+    pub bls_from: Option<u64>,
 }
 
 pub fn chain() -> ChainId {
@@ -68,6 +71,11 @@ pub fn key(node: usize) -> SecretKey {
 
 pub fn vrf(node: usize) -> VrfSecret {
     VrfSecret::from_seed([node as u8 + 101; 32])
+}
+
+/// Only with the feature `bls`.
+pub fn bls(node: usize) -> BlsSecretKey {
+    BlsSecretKey::from_seed([node as u8 + 201; 32]).unwrap()
 }
 
 pub fn identity(node: usize) -> Identity {
@@ -99,6 +107,7 @@ fn set_of(cheap: bool, epoch: u64, weights: &[u64]) -> ValidatorSet {
             public_key: key(node).public_key(),
             vrf_key: vrf(node).public_key(),
             weight: Weight(weight),
+            bls_key: None,
         },
     });
     ValidatorSet::new(Epoch(epoch), members.collect()).unwrap()
@@ -122,7 +131,28 @@ impl Setup {
             gossip: true,
             execution: Duration(1),
             cheap: false,
+            bls_from: None,
         }
+    }
+
+    /// With BLS from this epoch on.
+    pub fn bls(weights: &[u64], from: u64) -> Self {
+        Self { bls_from: Some(from), ..Self::new(weights) }
+    }
+
+    fn signs_by_bls(&self, epoch: u64) -> bool {
+        self.bls_from.is_some_and(|from| from <= epoch)
+    }
+
+    pub fn set(&self, epoch: u64, weights: &[u64]) -> ValidatorSet {
+        let set = set_of(self.cheap, epoch, weights);
+        if !self.signs_by_bls(epoch) {
+            return set;
+        }
+        let mut members = set.members.into_vec();
+        let key = |key: &PublicKey| Some(bls(node_of(key)).public_key());
+        members.iter_mut().for_each(|member| member.bls_key = key(&member.public_key));
+        ValidatorSet::new(set.epoch, members).unwrap().signing_by(Scheme::BlsAggregate)
     }
 
     /// With signatures that cost a hash.
@@ -131,7 +161,7 @@ impl Setup {
     }
 
     pub fn genesis(&self) -> Tip {
-        let electorate = self.electorate(set_of(self.cheap, 0, &self.weights));
+        let electorate = self.electorate(self.set(0, &self.weights));
         self.seeded(Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate), &[])
     }
 
@@ -161,7 +191,11 @@ impl Setup {
     }
 
     pub fn identity(&self, node: usize) -> Identity {
-        if self.cheap { Identity::with_keys(CheapKeys(node as u64)) } else { identity(node) }
+        match self {
+            Self { cheap: true, .. } => Identity::with_keys(CheapKeys(node as u64)),
+            Self { bls_from: Some(_), .. } => Identity::with_bls(key(node), vrf(node), bls(node)),
+            _ => identity(node),
+        }
     }
 
     pub fn public(&self, node: usize) -> PublicKey {
@@ -169,7 +203,14 @@ impl Setup {
     }
 
     pub fn vote(&self, node: usize, data: VoteData) -> Vote {
-        if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
+        if self.cheap {
+            return CheapKeys(node as u64).vote(data);
+        }
+        let vote = Vote::sign(data, &key(node));
+        match self.signs_by_bls(data.epoch.0) {
+            true => Vote { signature: bls(node).sign(&data.digest()).into(), ..vote },
+            false => vote,
+        }
     }
 
     /// Signs a claim to lead, whatever it says.
@@ -181,7 +222,7 @@ impl Setup {
     pub fn set_at(&self, height: u64) -> ValidatorSet {
         let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
         let (epoch, weights) = past.fold((0, &self.weights), |(epoch, _), (_, w)| (epoch + 1, w));
-        set_of(self.cheap, epoch, weights)
+        self.set(epoch, weights)
     }
 
     /// What executing a height yields.
