@@ -42,7 +42,7 @@ use peers::{Asked, Peer, Peers};
 
 /// Follows the chain from a tip. Drive it as [`pocket_types::machine`] says; tell it of every block
 /// that is committed some other way ([`Input::Advance`]).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sync {
     config: Config,
     tip: Tip,
@@ -54,14 +54,14 @@ pub struct Sync {
     diverged: Option<(BlockId, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     from: PublicKey,
     block: Box<DecidedBlock>,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Applying {
     id: BlockId,
     header: Header,

@@ -47,6 +47,21 @@ impl Mischief {
         Self::Random,
         Self::LieToSync,
     ];
+
+    /// What it is called where it is counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Equivocate => "equivocation",
+            Self::VoteTwice => "second vote",
+            Self::Withhold => "withheld message",
+            Self::StaleQc => "stale certificate",
+            Self::WrongJustify => "wrong justification",
+            Self::Exclude => "exclusion",
+            Self::Selective => "selective delivery",
+            Self::Random => "random message",
+            Self::LieToSync => "lie to a syncing peer",
+        }
+    }
 }
 
 /// A Byzantine validator's memory.
