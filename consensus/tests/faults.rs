@@ -4,8 +4,9 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use common::adversary::Mischief;
 use common::{Event, Setup, Sim, check, height, public, simulate};
-use pocket_sim::{Fault, Plan, Window};
+use pocket_sim::{Fault, Link, Plan, Window};
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -229,4 +230,40 @@ fn the_same_plan_gives_the_same_run() {
     };
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
+}
+
+/// A certificate stops at two thirds, and a leader could leave rivals out of it; but the next header
+/// carries every vote that came until then, and honest leaders hear the rival.
+#[test]
+fn a_leader_that_excludes_a_rival_makes_it_look_absent_in_its_own_headers_only() {
+    let mut setup = Setup::cheap(&[10; 4]);
+    setup.byzantine = [2].into();
+    setup.mischief = vec![Mischief::Exclude];
+    // The rival is a little slower than the others, so no quorum waits for it.
+    let late = Link { min: Duration(3), max: Duration(3), ..Link::PERFECT };
+    let slow = |to| Fault::Link { from: 3, to, link: late, window: Window::ALWAYS };
+    let plan = [0, 1, 2].map(slow).into_iter().fold(Plan::calm(1), Plan::with);
+    let mut sim = simulate(setup, 4, plan);
+    sim.run_until(Timestamp(8_000)).unwrap();
+    check(&sim, 4).unwrap();
+    let ignored = |seen: &&pocket_sim::Observation<Event>| {
+        matches!(seen.event, Event::Acted(Mischief::Exclude))
+    };
+    assert!(sim.observations().iter().filter(ignored).count() > 20);
+    let rival = sim.setup().public(3);
+    let seat = sim.setup().set_at(1).members.iter().position(|m| m.public_key == rival).unwrap();
+    let chain = &sim.disk(1).chain[1..];
+    assert!(chain.len() > 40, "{} blocks", chain.len());
+    for entry in chain {
+        let header = &entry.block.header;
+        let certificate = header.parent_certificate.as_ref().unwrap();
+        if !certificate.is_signer(seat) {
+            assert_eq!(header.proposer, sim.setup().public(2), "absent at {}", header.height);
+        }
+    }
+    let missing = chain
+        .iter()
+        .filter(|entry| !entry.block.header.parent_certificate.as_ref().unwrap().is_signer(seat));
+    let missing = missing.count();
+    assert!(missing > 0 && missing <= chain.len() / 4 + 1, "{missing} of {}", chain.len());
 }
