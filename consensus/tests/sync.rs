@@ -221,6 +221,19 @@ fn a_peer_that_announces_more_than_it_has_is_not_believed_for_long() {
     assert_eq!(lab.applied, [1, 2]);
 }
 
+/// Found by a crash campaign: the answer to a request from before a crash is larger than the one that
+/// is waited for, and its sender was charged.
+#[test]
+fn an_answer_from_before_a_restart_is_nobodys_fault() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    assert_eq!(requests(&lab.announce(0, 2)), [(0, (1, 2))].into());
+    let outputs = lab.answer(0, range(&chain, 1, 3));
+    let charged = outputs.iter().any(|output| matches!(output, Output::Misbehaviour { .. }));
+    assert!(!charged, "{outputs:?}");
+    assert_eq!(lab.applied, [1, 2], "no more than was asked for");
+}
+
 #[test]
 fn a_follower_takes_the_next_block_as_it_is_announced() {
     let (setup, chain) = history();
