@@ -10,8 +10,11 @@
 pub mod adversary;
 pub mod lab;
 pub mod oracle;
+pub mod paper;
+pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
@@ -22,7 +25,7 @@ use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
 };
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
-use pocket_sim::{Context, Error, Plan, Process, Simulation};
+use pocket_sim::{Context, Error, Plan, Process, Simulation, Stage};
 use pocket_types::block::{Block, Header};
 use pocket_types::bls::BlsSecretKey;
 use pocket_types::candidacy::{Candidacy, Claim};
@@ -59,7 +62,14 @@ pub struct Setup {
     pub cheap: bool,
     /// The epoch from which on real ones are BLS.
     pub bls_from: Option<u64>,
+    /// Nobody syncs, and Byzantine validators say what is forged in their names.
+    pub soup: bool,
+    /// How many validators, from the first, run a second time, in the nodes after all validators.
+    pub twins: usize,
 }
+
+/// When the soup's chain begins: later than any clock there shows.
+pub const SOUP_TIME: Timestamp = Timestamp(1 << 50);
 
 pub fn chain() -> ChainId {
     ChainId(Hash([7; 32]))
@@ -132,6 +142,8 @@ impl Setup {
             execution: Duration(1),
             cheap: false,
             bls_from: None,
+            soup: false,
+            twins: 0,
         }
     }
 
@@ -162,7 +174,9 @@ impl Setup {
 
     pub fn genesis(&self) -> Tip {
         let electorate = self.electorate(self.set(0, &self.weights));
-        self.seeded(Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate), &[])
+        // In the soup blocks are what they are whenever they are built: a millisecond after their parents.
+        let time = if self.soup { SOUP_TIME } else { Timestamp::ZERO };
+        self.seeded(Tip::genesis_of(chain(), time, Hash::ZERO, electorate), &[])
     }
 
     /// The tip as this network's elections need it.
@@ -183,14 +197,29 @@ impl Setup {
 
     /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        let Evidence::Equivocation { first, .. } = evidence else { panic!("an unknown kind") };
+        let Evidence::Equivocation { first, .. } = evidence else {
+            return self.electorate(self.set_at(evidence.offence().height.0));
+        };
         let epoch = first.data.epoch.0;
         let mut past = self.changes.values().take(epoch as usize);
         let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
         self.electorate(set_of(self.cheap, epoch, weights))
     }
 
+    /// The validator that a node is.
+    pub fn validator(&self, node: usize) -> usize {
+        let first = self.weights.len();
+        if (first..first + self.twins).contains(&node) { node - first } else { node }
+    }
+
+    /// The nodes that a validator is.
+    pub fn instances(&self, validator: usize) -> impl Iterator<Item = usize> + use<> {
+        let twin = (validator < self.twins).then_some(self.weights.len() + validator);
+        std::iter::once(validator).chain(twin)
+    }
+
     pub fn identity(&self, node: usize) -> Identity {
+        let node = self.validator(node);
         match self {
             Self { cheap: true, .. } => Identity::with_keys(CheapKeys(node as u64)),
             Self { bls_from: Some(_), .. } => Identity::with_bls(key(node), vrf(node), bls(node)),
@@ -199,6 +228,7 @@ impl Setup {
     }
 
     pub fn public(&self, node: usize) -> PublicKey {
+        let node = self.validator(node);
         if self.cheap { CheapKeys(node as u64).public_key() } else { public(node) }
     }
 
@@ -256,9 +286,11 @@ pub fn finish(request: &BuildRequest) -> Block {
 }
 
 /// Both machines as one, as a host would run them.
+#[derive(Clone)]
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
-    pub sync: Sync,
+    /// None in the soup.
+    pub sync: Option<Sync>,
     /// A store failed: neither says anything more.
     pub stopped: bool,
 }
@@ -303,8 +335,8 @@ impl<P: Protocol> Machine for Both<P> {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
         };
-        if let Some(input) = sync {
-            let outputs = self.sync.handle(now, input).unwrap().into_outputs();
+        if let (Some(input), Some(sync)) = (sync, &mut self.sync) {
+            let outputs = sync.handle(now, input).unwrap().into_outputs();
             step.outputs.extend(outputs.into_iter().map(BothOutput::Sync));
         }
         Ok(step)
@@ -324,7 +356,8 @@ impl<P: Protocol> Machine for Both<P> {
         if self.stopped {
             return None;
         }
-        [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
+        let sync = self.sync.as_ref().and_then(Sync::next_deadline);
+        [self.replica.next_deadline(), sync].into_iter().flatten().min()
     }
 }
 
@@ -339,7 +372,18 @@ pub enum Net {
     Sync(SyncMessage),
 }
 
-#[derive(Clone, Debug)]
+/// What a message signs or certifies.
+pub fn signed(message: &Net) -> Option<&VoteData> {
+    match message {
+        Net::Consensus(Message::NewRound(message)) => Some(&message.vote.data),
+        Net::Consensus(Message::Proposal(proposal)) => Some(&proposal.vote.data),
+        Net::Consensus(Message::Vote(vote)) => Some(&vote.data),
+        Net::Consensus(Message::Certificate(certificate)) => Some(&certificate.data),
+        _ => None,
+    }
+}
+
+#[derive(Clone)]
 pub enum Event {
     Decided(Height, BlockId),
     Applied(Height, BlockId),
@@ -351,8 +395,48 @@ pub enum Event {
     Locked(Height),
     Diverged,
     Poisoned,
-    /// A Byzantine validator did this.
-    Acted(Mischief),
+}
+
+/// Short, for it goes into the trace: the hash over all that happens.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(height, block) | Self::Applied(height, block) => {
+                write!(f, "{height} is {block}")
+            }
+            Self::Signed(vote) => {
+                let VoteData { height, round, phase, block, .. } = vote.data;
+                write!(f, "{} {} {} {block}", height.0, round.0, phase as u8)
+            }
+            Self::Misbehaviour(peer, reason) => write!(f, "{peer}: {reason}"),
+            Self::Evidence(evidence) => write!(f, "{:?}", evidence.id()),
+            Self::Locked(height) => write!(f, "locked at {height}"),
+            Self::Diverged => f.write_str("diverged"),
+            Self::Poisoned => f.write_str("poisoned"),
+        }
+    }
+}
+
+/// A record, as oracles remember it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    Signed(VoteData),
+    Body(BlockId),
+    High(VoteData),
+    Lock(VoteData),
+    Other,
+}
+
+impl Mark {
+    fn of(record: &Record) -> Self {
+        match record {
+            Record::Vote(vote) => Self::Signed(vote.data),
+            Record::Body(block) => Self::Body(block.id()),
+            Record::HighQc(certificate) => Self::High(certificate.data),
+            Record::Lock(certificate) => Self::Lock(certificate.data),
+            _ => Self::Other,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -361,12 +445,19 @@ pub struct Disk {
     pub chain: Vec<DecidedBlock>,
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
+    /// What oracles remember of all records; never pruned.
+    pub marks: Vec<Mark>,
+    /// The ids of the chain's blocks.
+    pub decided: Vec<BlockId>,
+    /// A promise that this node broke.
+    pub broken: Option<String>,
     pub most_records: usize,
     /// How often one proof decided several blocks.
     pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
+#[derive(Clone)]
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
@@ -380,7 +471,7 @@ impl<P: Protocol> Node<P> {
         &self.machine.as_ref().unwrap().replica
     }
     pub fn sync(&self) -> &Sync {
-        &self.machine.as_ref().unwrap().sync
+        self.machine.as_ref().unwrap().sync.as_ref().unwrap()
     }
 }
 
@@ -425,6 +516,7 @@ impl<P: Protocol> Node<P> {
         };
         let disk = context.disk();
         disk.runs += usize::from(blocks.len() > 1);
+        disk.decided.extend(blocks.iter().map(|decided| decided.block.id()));
         disk.chain.extend(blocks);
         Record::prune(&mut disk.log, height);
         true
@@ -435,14 +527,12 @@ impl<P: Protocol> Node<P> {
         match output {
             Output::Send { to, message } => {
                 self.watch(context, &message);
-                self.say(context, node_of(&to), message);
+                self.say(context, std::iter::once(node_of(&to)), message);
             }
             Output::Broadcast { to, message } => {
                 self.watch(context, &message);
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
-                for node in members.filter(|&node| node != context.node()).collect::<Vec<_>>() {
-                    self.say(context, node, message.clone());
-                }
+                self.say(context, members, message);
             }
             Output::Build(request) => {
                 let height = request.header.height;
@@ -507,7 +597,7 @@ impl<P: Protocol> Node<P> {
                 if self.adversary.as_ref().is_some_and(lies) {
                     let mut blocks = range.blocks.into_vec();
                     if let Some(block) = blocks.last_mut() {
-                        context.observe(Event::Acted(Mischief::LieToSync));
+                        context.took_effect(Mischief::LieToSync.name());
                         block.block.header.state_root = Hash([9; 32]);
                         let mut links = block.proof.links.clone().into_vec();
                         links[0].header = block.block.header.clone();
@@ -547,19 +637,31 @@ impl<P: Protocol> Node<P> {
             _ => vec![],
         };
         for vote in votes.into_iter().flatten() {
+            if let Err(what) = is_durable(context.disk(), &vote) {
+                context.disk().broken.get_or_insert(what);
+            }
+            if context.setup().soup {
+                continue;
+            }
             context.observe(Event::Signed(vote));
         }
     }
 
-    fn say(&mut self, context: &mut Ctx<'_, P>, to: usize, message: Message) {
+    /// Says something to validators, each of which may be two nodes, but not to itself.
+    fn say(&mut self, context: &mut Ctx<'_, P>, to: impl Iterator<Item = usize>, message: Message) {
+        let me = context.node();
+        let nodes = to.flat_map(|validator| context.setup().instances(validator));
+        let nodes: Vec<usize> = nodes.filter(|&node| node != me).collect();
         let Some(adversary) = &mut self.adversary else {
-            return context.send(to, Net::Consensus(message));
+            return context.send_each(nodes, Net::Consensus(message));
         };
         adversary.learn(&message);
-        let setup = context.setup().clone();
-        let (said, done) = adversary.twist(&setup, context.random(), to, &message);
-        done.into_iter().for_each(|kind| context.observe(Event::Acted(kind)));
-        said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
+        for to in nodes {
+            let (setup, _, random) = context.parts();
+            let (said, done) = adversary.twist(setup, random, to, &message);
+            done.into_iter().for_each(|kind| context.took_effect(kind.name()));
+            said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
+        }
     }
 }
 
@@ -571,16 +673,22 @@ impl<P: Protocol> Process for Node<P> {
     type Disk = Disk;
 
     fn boot(context: &mut Ctx<'_, P>) -> Self {
-        let tip = context.setup().clone().tip(&context.disk().chain);
-        let log = context.disk().log.clone();
+        let (setup, disk, _) = context.parts();
+        let tip = setup.tip(&disk.chain);
+        let log = disk.log.clone();
         let (config, sync) = (context.setup().config, context.setup().sync);
         let identity = Some(context.setup().identity(context.node()));
         let replica = Replica::recover(config, identity, tip.clone(), log).unwrap();
-        let sync = Sync::new(sync, tip.clone()).unwrap();
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        if context.setup().soup {
+            let silent = byzantine && context.setup().twins == 0;
+            let machine = (!silent).then_some(Both { replica, sync: None, stopped: false });
+            return Self { machine, tip, adversary: None, undivided: vec![] };
+        }
+        let sync = Some(Sync::new(sync, tip.clone()).unwrap());
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
         let machine = Some(Both { replica, sync, stopped: false });
@@ -592,6 +700,7 @@ impl<P: Protocol> Process for Node<P> {
     }
 
     fn store(disk: &mut Disk, records: &[Record]) {
+        disk.marks.extend(records.iter().map(Mark::of));
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
@@ -611,7 +720,7 @@ impl<P: Protocol> Process for Node<P> {
         if let (Some(adversary), Net::Consensus(message)) = (&mut self.adversary, &message) {
             adversary.learn(message);
             if adversary.ignores(from, context.nodes()) {
-                context.observe(Event::Acted(Mischief::Exclude));
+                context.took_effect(Mischief::Exclude.name());
                 return None;
             }
         }
@@ -644,6 +753,11 @@ impl<P: Protocol> Process for Node<P> {
         } else {
             panic!("{error}");
         }
+    }
+
+    fn stage(message: &Net) -> Option<Stage> {
+        let data = signed(message)?;
+        Some(Stage { round: data.round.0, phase: data.phase as u8 })
     }
 
     fn kind(message: &Net) -> &'static str {
@@ -693,16 +807,12 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
             }
         }
         check_ledger(node, &sim.disk(node).signed)?;
+        if let Some(broken) = &sim.disk(node).broken {
+            return Err(format!("node {node}: {broken}"));
+        }
     }
     for seen in sim.observations() {
         match &seen.event {
-            Event::Signed(vote) if honest.contains(&seen.node) => {
-                if vote.signer == sim.setup().public(seen.node)
-                    && !sim.disk(seen.node).signed.contains(vote)
-                {
-                    return Err(format!("node {} sent {vote:?} before storing it", seen.node));
-                }
-            }
             Event::Decided(height, id) if honest.contains(&seen.node) => {
                 if *decided.entry(height.0).or_insert(*id) != *id {
                     return Err(format!("node {} decided a fork at {height}", seen.node));
@@ -724,6 +834,19 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
             Event::Diverged => return Err(format!("node {} diverged", seen.node)),
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Whether all that must be stored before this signature leaves is.
+fn is_durable(disk: &Disk, vote: &Vote) -> Result<(), String> {
+    if !disk.signed.iter().rev().any(|stored| stored == vote) {
+        return Err(format!("{} left before it was stored", paper::show(&vote.data)));
+    }
+    let needs = matches!(vote.data.phase, Phase::Propose | Phase::Prepare);
+    let body = vote.data.block;
+    if needs && body != BlockId::default() && !disk.marks.contains(&Mark::Body(body)) {
+        return Err(format!("{} left before the block was stored", paper::show(&vote.data)));
     }
     Ok(())
 }
