@@ -155,7 +155,10 @@ fn all_peers_are_heard_in_turn() {
     (1..=4).for_each(|step| lab.announce(step * 10).unwrap());
     let source = lab.asked_blocks[0].0;
     assert!(lab.asked_blocks.iter().all(|(peer, _)| *peer == source), "as long as all goes well");
-    assert_eq!(lab.witnesses.len(), 8, "and the others take turns as witnesses");
+    let mut witnesses: Vec<_> = lab.asked_ids.iter().map(|(peer, _)| *peer).collect();
+    witnesses.sort_unstable();
+    witnesses.dedup();
+    assert_eq!(witnesses.len(), 8, "and the others take turns as witnesses");
 }
 
 // Starting and restarting
@@ -488,6 +491,73 @@ fn a_silent_source_is_replaced_after_its_timeout_and_rests() {
 }
 
 #[test]
+fn what_a_lost_source_sent_is_lost_with_it() {
+    let chain = chain_of();
+    // It shows what must be halved, and falls silent, or leaves.
+    for leaves in [false, true] {
+        let strangers = Rc::new(chain.usurped(60, &equal(21..=24)));
+        let mut answers = 0;
+        let liar = but(&strangers, move |_, answer| {
+            answers += 1;
+            (answers == 1).then_some(answer)
+        });
+        let mut nodes = vec![liar];
+        nodes.extend(three_honest(&chain));
+        let mut lab = Lab::genesis(&chain, nodes);
+        lab.announce(60).unwrap();
+        assert_eq!((lab.asked_blocks[1], lab.client.pivots()), ((peer(1), 30), 1));
+        if leaves {
+            lab.feed(Input::Gone { peer: peer(1) }).unwrap();
+        } else {
+            lab.tick().unwrap();
+        }
+        assert_eq!((lab.trusted.clone(), lab.client.pivots()), (vec![60], 0));
+        assert!(lab.events.iter().all(|event| !matches!(event, Output::Misbehaviour { .. })));
+    }
+}
+
+#[test]
+fn a_source_that_leaves_takes_the_questions_to_its_witnesses_along() {
+    let chain = chain_of();
+    let mute = || {
+        but(&chain, |request, answer| {
+            matches!(request, LightRequest::Block { .. }).then_some(answer)
+        })
+    };
+    let mut lab = with_witnesses(&chain, [mute(), mute()]);
+    lab.nodes.insert(peer(6), honest(&chain));
+    lab.announce(60).unwrap();
+    assert_eq!(lab.asked, (1, 2));
+    lab.feed(Input::Gone { peer: peer(1) }).unwrap();
+    assert_eq!(lab.asked.0, 2, "another source is asked at once");
+    assert_eq!(lab.trusted, [60], "and two that were not asked yet are its witnesses");
+}
+
+#[test]
+fn an_answer_to_another_question_answers_nothing() {
+    let chain = chain_of();
+    let others = [
+        LightRequest::Block { height: Height(59) },
+        LightRequest::Block { height: Height(61) },
+        LightRequest::Id { height: Height(60) },
+    ];
+    for other in others {
+        let confused = but(&chain, move |_, _| Some(chain_of().answer(&other)));
+        let mut nodes = vec![confused];
+        nodes.extend(three_honest(&chain));
+        let mut lab = Lab::genesis(&chain, nodes);
+        lab.announce(60).unwrap();
+        assert!(
+            matches!(lab.events.last(), Some(Output::Dropped { peer: p, .. }) if *p == peer(1))
+        );
+        assert_eq!((lab.asked, lab.trusted.len()), ((1, 0), 0), "the question is still open");
+        lab.tick().unwrap();
+        assert_eq!(lab.trusted, [60]);
+        assert!(lab.events.contains(&Output::Unanswered { peer: peer(1) }));
+    }
+}
+
+#[test]
 fn a_source_without_what_it_announced_is_replaced() {
     let chain = chain_of();
     let mut lab = Lab::genesis(&chain, three_honest(&chain));
@@ -497,6 +567,15 @@ fn a_source_without_what_it_announced_is_replaced() {
     lab.announce(60).unwrap();
     assert!(lab.events.contains(&Output::Missing { peer: first, height: Height(60) }));
     assert_eq!(lab.trusted, [60]);
+
+    // With nobody to replace it, it isn't asked again until it announces something.
+    let mut lab = Lab::genesis(&chain, vec![honest(&short), honest(&chain), honest(&chain)]);
+    lab.announce(60).unwrap();
+    lab.now = lab.now.after(config().cooldown);
+    lab.feed(Input::Tick).unwrap();
+    assert_eq!(lab.asked, (1, 0));
+    lab.feed(Input::Announced { peer: peer(1), height: Height(10) }).unwrap();
+    assert_eq!((lab.trusted.clone(), lab.asked), (vec![10], (2, 2)));
 }
 
 // Witnesses
@@ -553,6 +632,19 @@ fn when_all_witnesses_fail_it_waits_until_they_have_rested() {
     assert_eq!(lab.client.next_deadline(), Some(rested));
     lab.tick().unwrap();
     assert_eq!((lab.trusted.clone(), lab.asked), (vec![60], (2, 4)));
+}
+
+#[test]
+fn one_witness_of_two_is_not_enough() {
+    let chain = chain_of();
+    let mute = but(&chain, |request, answer| {
+        matches!(request, LightRequest::Block { .. }).then_some(answer)
+    });
+    let mut lab = Lab::genesis(&chain, vec![honest(&chain), honest(&chain), mute]);
+    lab.announce(60).unwrap();
+    lab.tick().unwrap();
+    assert!(lab.events.contains(&Output::Unanswered { peer: peer(3) }));
+    assert_eq!((lab.trusted.clone(), lab.asked), (vec![], (1, 2)));
 }
 
 /// A witness that claims a block everywhere, and shows one, or nothing.
@@ -736,12 +828,14 @@ fn usurpers_are_found_though_the_true_chain_takes_several_steps() {
             (answers == 1 || !is_silent).then_some(answer)
         });
         let mut nodes = vec![liar];
-        nodes.extend(three_honest(&chain));
+        nodes.extend([three_honest(&chain), three_honest(&chain)].into_iter().flatten());
         let mut lab = Lab::genesis(&chain, nodes);
         lab.announce(800).unwrap();
         if is_silent {
             lab.tick().unwrap();
         }
+        let rival = (peer(1), 200);
+        assert!(lab.asked_ids.contains(&rival), "whom it contradicts is asked first on the way");
         assert_eq!(lab.trusted, [200, 400, 600], "the witness' way, up to where both are verified");
         let divergence = forked(&lab);
         let mut lengths = [divergence.one.len(), divergence.other.len()];

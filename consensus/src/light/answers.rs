@@ -38,7 +38,7 @@ impl LightClient {
             }
             (LightAnswer::Block { block: None, .. } | LightAnswer::Id { id: None, .. }, _) => {
                 fx.outputs.push(Output::Missing { peer: from, height });
-                self.peers.lacks(&from, height);
+                self.peers.lacks(&from);
                 self.failed(now, &from);
             }
             (LightAnswer::Id { id: Some(id), .. }, _) => self.opinion(now, from, height, id, fx),

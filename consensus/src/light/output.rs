@@ -52,7 +52,7 @@ pub enum Output {
         /// The peer.
         peer: PublicKey,
     },
-    /// A peer doesn't have what it announced.
+    /// A peer doesn't have what it announced, and must announce anew.
     Missing {
         /// The peer.
         peer: PublicKey,

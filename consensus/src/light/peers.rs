@@ -144,10 +144,10 @@ impl Peers {
         }
     }
 
-    /// A peer lacks a height that it announced.
-    pub(crate) fn lacks(&mut self, key: &PublicKey, height: Height) {
+    /// A peer lacks what it announced, and must announce anew.
+    pub(crate) fn lacks(&mut self, key: &PublicKey) {
         if let Some(peer) = self.known.get_mut(key) {
-            peer.height = peer.height.min(height.previous().unwrap_or_default());
+            peer.height = Height::GENESIS;
         }
     }
 

@@ -2,7 +2,7 @@
 //! real keys; and a light client among nodes that serve them.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use pocket_consensus::light::serve::{self, RequestError};
@@ -321,7 +321,7 @@ pub struct Lab {
     /// Requests for blocks, then for ids.
     pub asked: (usize, usize),
     pub asked_blocks: Vec<(PublicKey, u64)>,
-    pub witnesses: BTreeSet<PublicKey>,
+    pub asked_ids: Vec<(PublicKey, u64)>,
     pub most_pivots: usize,
 }
 
@@ -336,7 +336,7 @@ impl Lab {
             events: vec![],
             asked: (0, 0),
             asked_blocks: vec![],
-            witnesses: BTreeSet::new(),
+            asked_ids: vec![],
             most_pivots: 0,
         }
     }
@@ -367,7 +367,10 @@ impl Lab {
     }
 
     fn run(&mut self, mut inputs: VecDeque<Input>) -> Result<(), LightClientError> {
+        let mut budget = 2_000;
         while let Some(input) = inputs.pop_front() {
+            budget -= 1;
+            assert!(budget > 0, "it never comes to rest: {:?}", self.asked);
             let mut step = self.client.handle(self.now, input)?;
             loop {
                 for output in step.outputs {
@@ -390,9 +393,9 @@ impl Lab {
                         self.asked.0 += 1;
                         self.asked_blocks.push((to, height.0));
                     }
-                    LightRequest::Id { .. } => {
+                    LightRequest::Id { height } => {
                         self.asked.1 += 1;
-                        self.witnesses.insert(to);
+                        self.asked_ids.push((to, height.0));
                     }
                 }
                 let answer = self.nodes.get_mut(&to)?(&request)?;
