@@ -9,7 +9,7 @@ use crate::codec::{self, Wire};
 use crate::hash::{Domain, Hash};
 use crate::id::{BlockId, ChainId};
 use crate::key::{PublicKey, VerifyingKey};
-use crate::number::{Height, Round};
+use crate::number::{Epoch, Height, Round};
 use crate::scheme::VoteSignature;
 use crate::signature;
 use crate::validator::Electorate;
@@ -136,6 +136,14 @@ impl Evidence {
         match self {
             Self::Equivocation { first, .. } => first.data.chain,
             Self::VrfMisuse(misuse) => misuse.0.claim.chain,
+        }
+    }
+
+    /// The epoch of the validator set that it names.
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Equivocation { first, .. } => first.data.epoch,
+            Self::VrfMisuse(misuse) => misuse.0.claim.epoch,
         }
     }
 

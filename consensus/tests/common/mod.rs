@@ -197,10 +197,7 @@ impl Setup {
 
     /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        let Evidence::Equivocation { first, .. } = evidence else {
-            return self.electorate(self.set_at(evidence.offence().height.0));
-        };
-        let epoch = first.data.epoch.0;
+        let Epoch(epoch) = evidence.epoch();
         let mut past = self.changes.values().take(epoch as usize);
         let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
         self.electorate(set_of(self.cheap, epoch, weights))
