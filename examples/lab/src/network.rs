@@ -48,6 +48,7 @@ impl Setup {
 }
 
 /// What travels.
+#[expect(clippy::large_enum_variant, reason = "most of what travels is the larger one")]
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Net {
     Consensus(Message),
