@@ -29,7 +29,7 @@ impl Identity {
     }
 
     /// As [`Identity::new`], with a key for sets that sign by
-    /// [`Scheme::BlsAggregate`](pocket_types::scheme::Scheme::BlsAggregate).
+    /// [`Scheme::BlsAggregate`](pocket_types::scheme::Scheme).
     pub fn with_bls(key: SecretKey, vrf: VrfSecret, bls: BlsSecretKey) -> Self {
         Self(Arc::new(Held { key, vrf, bls: Some(bls) }))
     }
