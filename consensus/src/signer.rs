@@ -25,8 +25,7 @@ impl Identity {
         Self(Arc::new(Held { key, vrf, bls: None }))
     }
 
-    /// As [`Identity::new`], with a key for sets that sign by
-    /// [`Scheme::BlsAggregate`](pocket_types::scheme::Scheme::BlsAggregate).
+    /// As [`Identity::new`], with a key for sets that sign by [`Scheme::BlsAggregate`].
     pub fn with_bls(key: SecretKey, vrf: VrfSecret, bls: BlsSecretKey) -> Self {
         Self(Arc::new(Held { key, vrf, bls: Some(bls) }))
     }

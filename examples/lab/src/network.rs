@@ -49,6 +49,7 @@ impl Setup {
 
 /// What travels.
 #[derive(Clone, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "most are votes")]
 pub(crate) enum Net {
     Consensus(Message),
     Sync(SyncMessage),
