@@ -170,7 +170,10 @@ fn double_signing_is_judged_by_the_registered_key() {
         let mut context = net.context();
         context.evidence.push(evidence);
         match execute_block(&net.state, &context, &[]) {
-            Ok(outcome) => Ok(net.commit(&outcome)),
+            Ok(outcome) => {
+                net.commit(&outcome);
+                Ok(())
+            }
             Err(BlockError::Evidence { refusal, .. }) => Err(refusal),
             Err(other) => panic!("{other}"),
         }
