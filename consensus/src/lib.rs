@@ -9,6 +9,8 @@
 //!   follower needs nothing else.
 //! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
+//! Leaders take turns ([`schedule`]), or are elected by verifiable random functions ([`election`]).
+//!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
 //!

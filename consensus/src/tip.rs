@@ -210,14 +210,17 @@ impl Tip {
         Ok(self.follow(trusted, header, certificate(proof)?, next))
     }
 
-    /// [`Tip::after`] for a block and its certificate that have been checked already.
+    /// [`Tip::after`] for a block and the certificate that decided it, its own or a descendant's, which
+    /// have been checked already.
     pub(crate) fn after_checked(
         &self,
         header: &Header,
         certificate: Certificate,
         next: Arc<Electorate>,
     ) -> Self {
-        let trusted = TrustedTip::of_block(certificate.data.block, header);
+        let own = certificate.data.height == header.height;
+        let id = if own { certificate.data.block } else { header.id() };
+        let trusted = TrustedTip::of_block(id, header);
         self.follow(trusted, header, certificate, next)
     }
 

@@ -10,7 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::adversary::Mischief;
 use common::{Event, Setup, check, height, simulate_by};
-use pocket_consensus::{ElectionConfig, HotPokt, Protocol, SeedRule, Simplex, Tendermint};
+use pocket_consensus::{
+    ChainedHotStuff, ElectionConfig, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, SeedRule,
+    Simplex, Tendermint,
+};
 use pocket_sim::{Counters, Plan, PlanConfig, explore};
 use pocket_types::number::{Duration, Timestamp};
 use pocket_types::sortition::CommitteeSize;
@@ -134,6 +137,10 @@ campaigns! {
     hotpokt: HotPokt,
     tendermint: Tendermint,
     simplex: Simplex,
+    chained_hotstuff: ChainedHotStuff,
+    hotstuff2: HotStuff2,
+    jolteon: Jolteon,
+    fast_hotstuff: FastHotStuff,
 }
 
 /// HotPOKT with elected leaders: of so large a committee, on average.

@@ -383,6 +383,6 @@ mod tests {
     #[test]
     fn the_seed_that_changes_rounds_locks_before() {
         let node = seed("changes_rounds");
-        assert!(node.replica.lock().is_some() && node.replica.round() > Round(0));
+        assert!(node.replica.protocol().lock().is_some() && node.replica.round() > Round(0));
     }
 }

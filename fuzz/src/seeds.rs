@@ -7,6 +7,7 @@ use pocket_p2p::message::{Outcome, Request, RequestId, RequestKind, Response};
 use pocket_p2p::raintree::{Envelope, MessageId, Payload, Route, Segment, ViewId};
 use pocket_persistence::store::Op;
 use pocket_types::block::Block;
+use pocket_types::candidacy::Candidacy;
 use pocket_types::codec::{self, Bytes, List, Text};
 use pocket_types::finality::FinalityProof;
 use pocket_types::hash::Hash;
@@ -41,6 +42,7 @@ fn messages() -> Vec<Seed> {
     let proof: FinalityProof = golden(include_str!("../../types/tests/golden/finality_proof.hex"));
     let certificate: Certificate = golden(include_str!("../../types/tests/golden/certificate.hex"));
     let vote: Vote = golden(include_str!("../../types/tests/golden/vote_new_round.hex"));
+    let candidacy: Candidacy = golden(include_str!("../../types/tests/golden/candidacy.hex"));
     let decided = DecidedBlock { block: block.clone(), proof };
     let new_round = NewRound {
         vote,
@@ -62,6 +64,7 @@ fn messages() -> Vec<Seed> {
         message("message_certificate", Message::Certificate(Box::new(certificate.clone()))),
         message("message_block_request", Message::BlockRequest(request)),
         message("message_block", Message::Block(Box::new(block.clone()))),
+        message("message_candidacy", Message::Candidacy(Box::new(candidacy))),
         sync("sync_status", SyncMessage::Status { height: Height(7) }),
         sync("sync_request", SyncMessage::Request(RangeRequest { from: Height(7), count: 9 })),
         sync("sync_range", SyncMessage::Range(Range { from: Height(7), blocks })),

@@ -2,13 +2,14 @@
 //! proofs are zeros, and hold.
 
 use pocket_types::block::beacon;
+use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::Height;
 use pocket_types::scheme::{Keys, Packed, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{CertificateError, VoteData};
-use pocket_types::vrf::{VrfOutput, VrfProof, VrfPublicKey};
+use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
 
 /// Keys that sign nothing.
 #[derive(Debug)]
@@ -33,6 +34,11 @@ impl Keys for FreeKeys {
     fn beacon(&self, previous: Hash, _: Height) -> (Hash, VrfProof) {
         (beacon::next(previous, &VrfOutput([0; 64])), VrfProof([0; 80]))
     }
+
+    /// Leaders take turns here.
+    fn candidacy(&self, _: Claim) -> Option<Candidacy> {
+        None
+    }
 }
 
 /// Checks nothing.
@@ -52,8 +58,8 @@ impl Verifier for FreeVerifier {
         Ok(())
     }
 
-    fn vrf(&self, _: &VrfPublicKey, _: &[u8], _: &VrfProof) -> Option<VrfOutput> {
-        Some(VrfOutput([0; 64]))
+    fn vrf(&self, _: &VrfPublicKey, _: &[u8], _: &VrfProof) -> Result<VrfOutput, VrfError> {
+        Ok(VrfOutput([0; 64]))
     }
 
     fn succeed(&self, _: &ValidatorSet) -> Result<Box<dyn Verifier>, ValidatorSetError> {

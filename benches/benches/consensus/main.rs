@@ -46,7 +46,7 @@ mod ours;
 use std::time::Duration;
 
 use pocket_benches::{Comparison, Throughput, Work, repeated};
-use pocket_consensus::HotPokt;
+use pocket_consensus::{HotPokt, Tendermint};
 
 use malachite::Malachite;
 use network::{Carriage, Crypto, Network, Node, Setup, Spent};
@@ -58,6 +58,7 @@ fn main() {
         count::<Malachite>(&mut comparison, "malachite", n);
     }
     compare::<Ours<HotPokt>>(&mut comparison, "HotPOKT");
+    compare::<Ours<Tendermint>>(&mut comparison, "Tendermint");
     comparison.finish();
 }
 

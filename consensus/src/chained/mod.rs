@@ -321,8 +321,8 @@ impl<R: ChainRules> Protocol for Chained<R> {
                 self.on_block(now, from, *block, fx);
                 Ok(())
             }
-            Message::RoundRequest(_) => {
-                fx.emit(Output::Dropped { peer: from, what: "request for rounds" });
+            Message::RoundRequest(_) | Message::Candidacy(_) => {
+                fx.emit(Output::Dropped { peer: from, what: "message of another protocol" });
                 Ok(())
             }
         }

@@ -10,6 +10,8 @@
 //!    it and votes **Commit**.
 //! 4. A quorum of Commit votes **decides**.
 //!
+//! Leaders take turns by weight, or are elected by VRF: [`crate::election`].
+//!
 //! # Safe
 //!
 //! A proposal is *safe* when nothing is locked, or it is the locked block, or its justify certificate

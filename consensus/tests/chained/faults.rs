@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::{Protocol, Record};
 use pocket_sim::{Fate, Fault, Plan, Window};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -173,7 +174,11 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
                 })
                 .collect();
             assert!(proofs.iter().all(|offence| node_of(&offence.offender) == 1));
-            assert!(proofs.iter().any(|offence| offence.phase == Phase::Prepare));
+            assert!(
+                proofs
+                    .iter()
+                    .any(|offence| offence.kind == OffenceKind::Equivocation(Phase::Prepare))
+            );
             let in_blocks = sim.disk(0).chain.iter().flat_map(|entry| entry.block.evidence.iter());
             assert!(in_blocks.count() > 0, "{:?}: evidence goes into blocks", P::ID);
         }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, ensure};
 use pocket_consensus::replica::config::Pace;
 use pocket_consensus::schedule::LeaderSchedule;
-use pocket_consensus::{Config, HotPokt, Protocol};
+use pocket_consensus::{
+    ChainedHotStuff, Config, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, Simplex,
+    Tendermint,
+};
 use pocket_sim::{Fault, Limits, Plan, Simulation, Window};
 use pocket_types::number::{Duration, Ppm, Timestamp};
 
@@ -27,7 +30,15 @@ pub(crate) struct Contender {
 }
 
 /// All of them. A new one is a line here.
-pub(crate) const CONTENDERS: &[Contender] = &[contender::<HotPokt>("HotPOKT")];
+pub(crate) const CONTENDERS: &[Contender] = &[
+    contender::<HotPokt>("HotPOKT"),
+    contender::<ChainedHotStuff>("chained HotStuff"),
+    contender::<HotStuff2>("HotStuff-2"),
+    contender::<Jolteon>("Jolteon"),
+    contender::<FastHotStuff>("Fast-HotStuff"),
+    contender::<Tendermint>("Tendermint"),
+    contender::<Simplex>("Simplex"),
+];
 
 const fn contender<P: Protocol>(name: &'static str) -> Contender {
     Contender {

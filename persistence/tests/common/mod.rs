@@ -112,6 +112,7 @@ pub(crate) fn decided(block: Block) -> Decided {
         round: Round(0),
         phase: Phase::Commit,
         block: header.id(),
+        high: None,
     };
     let votes: Vec<Vote> =
         keys(header.epoch)[..3].iter().map(|key| Vote::sign(data, key)).collect();
