@@ -458,10 +458,9 @@ fn a_light_block_has_one_encoding() {
 /// A Jolteon decision of height 150: two headers in a row, each signed by members with these numbers.
 fn decided_in_two(set: &ValidatorSet, secrets: &[SecretKey], signers: [&[u8]; 2]) -> LightBlock {
     let electorate = Electorate::new(set.clone()).unwrap();
-    let first = later(set);
-    let time = Timestamp(first.time.0 + 1);
-    let second = Header { height: Height(151), parent: first.id(), time, ..first.clone() };
-    let links = [(first, 8), (second, 9)].into_iter().zip(signers).map(|((header, round), who)| {
+    let mut header = later(set);
+    let mut links = Vec::new();
+    for (who, round) in signers.into_iter().zip([8, 9]) {
         let keys: Vec<_> = who.iter().map(|&n| secret(n).public_key()).collect();
         let is_signer = |place: &usize| keys.contains(&secrets[*place].public_key());
         let places: Vec<usize> = (0..secrets.len()).filter(is_signer).collect();
@@ -472,9 +471,12 @@ fn decided_in_two(set: &ValidatorSet, secrets: &[SecretKey], signers: [&[u8]; 2]
             ..vote_data(&electorate, Phase::Prepare, header.id())
         };
         let certificate = certificate(data, &electorate, secrets, &places);
-        FinalityLink { header, certificate }
-    });
-    let proof = FinalityProof { links: List::new(links.collect()).unwrap() };
+        links.push(FinalityLink { header: header.clone(), certificate: certificate.clone() });
+        header.parent = header.id();
+        header.height = header.height.next();
+        header.parent_certificate = Some(certificate);
+    }
+    let proof = FinalityProof { links: List::new(links).unwrap() };
     LightBlock::new(proof, set.clone(), set.clone())
 }
 
