@@ -95,6 +95,7 @@
 //! #         round: Round(0),
 //! #         phase: Phase::Commit,
 //! #         block: header.id(),
+//! #         high: None,
 //! #     };
 //! #     let votes = [Vote::sign(data, &key)];
 //! #     let certificate = Certificate::from_votes(data, &votes, &electorate).unwrap();
