@@ -68,7 +68,7 @@
 //! #         round: Round(0),
 //! #         phase: Phase::Commit,
 //! #         block: header.id(),
-//!         high: None,
+//! #         high: None,
 //! #     };
 //! #     let votes: Vec<Vote> = secrets.iter().map(|key| Vote::sign(data, key)).collect();
 //! #     let electorate = Electorate::new(validators.clone()).unwrap();
