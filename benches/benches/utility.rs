@@ -64,7 +64,7 @@ fn genesis() -> Genesis {
         GenesisActor { public_key, output, stake: Amount::pokt(15_000), role }
     };
     let vrf_key = VrfSecret::from_seed(seed(0)).public_key();
-    let validator = Role::Validator { vrf_key, service_url: service_url() };
+    let validator = Role::Validator { vrf_key, bls_key: None, service_url: service_url() };
     let application = Role::Application { chains: chains(), zone: zone() };
     let servicer = || Role::Servicer { chains: chains(), zone: zone(), service_url: service_url() };
     let mut actors = vec![actor(0, validator), actor(1, application)];
@@ -86,6 +86,7 @@ fn genesis() -> Genesis {
         actors,
         delegations: Vec::new(),
         fishermen: Vec::new(),
+        scheme: Default::default(),
     }
 }
 

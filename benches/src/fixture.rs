@@ -2,12 +2,14 @@
 //! two runs do the same.
 
 use pocket_types::block::{Block, Header, VERSION, beacon};
+use pocket_types::bls::BlsSecretKey;
 use pocket_types::codec::List;
 use pocket_types::finality::FinalityProof;
 use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{Address, BlockId, ChainId};
 use pocket_types::key::SecretKey;
 use pocket_types::number::{Amount, Height, Timestamp, Weight};
+use pocket_types::scheme::Scheme;
 use pocket_types::transaction::{Message, Transaction, TransactionBody};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
@@ -24,6 +26,10 @@ pub fn seed(number: u64) -> [u8; 32] {
 /// A key that belongs to a number.
 pub fn key(number: u64) -> SecretKey {
     SecretKey::from_seed(seed(number))
+}
+
+fn bls_key(number: u64) -> BlsSecretKey {
+    BlsSecretKey::from_seed(seed(number)).expect("the feature `bls`")
 }
 
 fn pair(number: u64, count: u64) -> (SecretKey, VrfSecret) {
@@ -43,22 +49,39 @@ pub struct Validators {
 impl Validators {
     /// The validators of epoch 0.
     pub fn new(count: u64) -> Self {
+        Self::signing_by(Scheme::Ed25519List, count)
+    }
+
+    /// As [`Validators::new`], of a network that signs by a scheme.
+    ///
+    /// # Panics
+    ///
+    /// If it signs by BLS, and `pocket-types` was built without the feature `bls`.
+    pub fn signing_by(scheme: Scheme, count: u64) -> Self {
         let mut numbers: Vec<_> = (0..count).collect();
         numbers.sort_by_cached_key(|&number| key(number).public_key());
         let keys: Vec<_> = numbers.iter().map(|&number| pair(number, count)).collect();
-        let members = keys.iter().map(|(key, vrf)| Validator {
+        let bls = scheme == Scheme::BlsAggregate;
+        let members = keys.iter().zip(&numbers).map(|((key, vrf), &number)| Validator {
             public_key: key.public_key(),
             vrf_key: vrf.public_key(),
             weight: Weight(1),
+            bls_key: bls.then(|| bls_key(number).public_key()),
         });
         let set = ValidatorSet::new(Default::default(), members.collect());
-        let electorate = Electorate::new(set.expect("few members")).expect("valid members");
+        let set = set.expect("few members").signing_by(scheme);
+        let electorate = Electorate::new(set).expect("valid members");
         Self { keys, numbers, electorate }
     }
 
     /// A member's keys once more: they can't be cloned.
     pub fn pair(&self, position: usize) -> (SecretKey, VrfSecret) {
         pair(self.numbers[position], self.numbers.len() as u64)
+    }
+
+    /// The key of a member's votes where the set signs by BLS.
+    pub fn bls_key(&self, position: usize) -> BlsSecretKey {
+        bls_key(self.numbers[position])
     }
 
     /// A certificate of a bare quorum that decides this header.

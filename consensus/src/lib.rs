@@ -37,6 +37,7 @@
 //!     public_key: identity.public_key(),
 //!     vrf_key: identity.vrf_key(),
 //!     weight: Weight(1),
+//!     bls_key: identity.bls_key(),
 //! };
 //! let set = ValidatorSet::new(Epoch(0), vec![alone])?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;

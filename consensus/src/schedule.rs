@@ -20,6 +20,29 @@ pub enum LeaderSchedule {
     /// Always this one; the member of greatest weight where it is no member. It can stop the chain:
     /// for experiments.
     Fixed(PublicKey),
+    /// In an order that is written down: for tests and experiments in which it matters who leads which
+    /// round.
+    Listed(Order),
+}
+
+/// Up to sixteen turns, over and over, by position in the set; beyond the set it is counted from the
+/// beginning again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    turns: [u8; 16],
+    length: u8,
+}
+
+impl Order {
+    /// An order; none if there are no turns or more than sixteen, or if a position is beyond 255.
+    pub fn new(positions: impl IntoIterator<Item = usize>) -> Option<Self> {
+        let mut order = Self { turns: [0; 16], length: 0 };
+        for position in positions {
+            *order.turns.get_mut(usize::from(order.length))? = u8::try_from(position).ok()?;
+            order.length += 1;
+        }
+        (order.length > 0).then_some(order)
+    }
 }
 
 impl LeaderSchedule {
@@ -28,6 +51,10 @@ impl LeaderSchedule {
         let cycle = match self {
             Self::WeightedRoundRobin => cycle(electorate),
             Self::RoundRobin => (0..electorate.len()).collect(),
+            Self::Listed(order) => {
+                let turns = order.turns.iter().take(usize::from(order.length));
+                turns.map(|&position| usize::from(position) % electorate.len()).collect()
+            }
             Self::Fixed(key) => Vec::from([electorate.position(&key).unwrap_or_else(|| {
                 let weight = |&position: &usize| electorate.member(position).map(|m| m.weight);
                 (0..electorate.len()).max_by_key(weight).unwrap_or_default()
@@ -134,6 +161,7 @@ mod tests {
             public_key: SecretKey::from_seed([i as u8; 32]).public_key(),
             vrf_key: VrfSecret::from_seed([i as u8 + 100; 32]).public_key(),
             weight: Weight(weight),
+            bls_key: None,
         };
         let members = weights.iter().enumerate().map(member).collect();
         Electorate::new(ValidatorSet::new(Epoch(0), members).unwrap()).unwrap()
@@ -162,6 +190,18 @@ mod tests {
         assert_eq!(cycle.len(), 6);
         assert_eq!(cycle.iter().filter(|&&i| i == heavy).count(), 3);
         assert!(cycle.windows(2).all(|pair| pair[0] != heavy || pair[1] != heavy), "{cycle:?}");
+    }
+
+    #[test]
+    fn an_order_may_be_written_down() {
+        let electorate = electorate(&[1; 4]);
+        let order = Order::new([3, 3, 6, 0]).unwrap();
+        let leaders = LeaderSchedule::Listed(order).leaders(&electorate, 1);
+        assert_eq!(leaders.cycle(), [3, 3, 2, 0]);
+        assert_eq!(leaders.leader(Height(1), Round(1)), 2);
+        assert_eq!(Order::new([]), None);
+        assert_eq!(Order::new([256]), None);
+        assert!(Order::new([0; 16]).is_some() && Order::new([0; 17]).is_none());
     }
 
     #[test]

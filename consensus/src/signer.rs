@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 
 use pocket_types::block::beacon;
+use pocket_types::bls::{BlsPublicKey, BlsSecretKey};
 use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
-use pocket_types::scheme::{Keys, VoteSignature};
+use pocket_types::scheme::{Keys, Scheme, VoteSignature};
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::{VrfProof, VrfPublicKey, VrfSecret};
 
@@ -24,7 +25,13 @@ impl Identity {
     pub fn new(key: SecretKey, vrf: VrfSecret) -> Self {
         let derived = || VrfSecret::from_seed(key.public_key().0);
         let vrf = if cfg!(pocket_trap = "6") { derived() } else { vrf };
-        Self(Arc::new(Held { key, vrf }))
+        Self(Arc::new(Held { key, vrf, bls: None }))
+    }
+
+    /// As [`Identity::new`], with a key for sets that sign by
+    /// [`Scheme::BlsAggregate`](pocket_types::scheme::Scheme).
+    pub fn with_bls(key: SecretKey, vrf: VrfSecret, bls: BlsSecretKey) -> Self {
+        Self(Arc::new(Held { key, vrf, bls: Some(bls) }))
     }
 
     /// An identity whose keys are elsewhere.
@@ -41,12 +48,18 @@ impl Identity {
     pub fn vrf_key(&self) -> VrfPublicKey {
         self.0.vrf_key()
     }
+
+    /// The key of its votes where sets sign by BLS, if it has one.
+    pub fn bls_key(&self) -> Option<BlsPublicKey> {
+        self.0.bls_key()
+    }
 }
 
 #[derive(Debug)]
 struct Held {
     key: SecretKey,
     vrf: VrfSecret,
+    bls: Option<BlsSecretKey>,
 }
 
 impl Keys for Held {
@@ -58,8 +71,16 @@ impl Keys for Held {
         self.vrf.public_key()
     }
 
-    fn sign(&self, data: &VoteData) -> VoteSignature {
-        self.key.sign(&data.digest()).into()
+    fn bls_key(&self) -> Option<BlsPublicKey> {
+        self.bls.as_ref().map(BlsSecretKey::public_key)
+    }
+
+    fn sign(&self, data: &VoteData, scheme: Scheme) -> Option<VoteSignature> {
+        match scheme {
+            Scheme::Ed25519List => Some(self.key.sign(&data.digest()).into()),
+            Scheme::BlsAggregate => Some(self.bls.as_ref()?.sign(&data.digest()).into()),
+            _ => None,
+        }
     }
 
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
@@ -123,15 +144,16 @@ impl Signer {
         self.last.is_none_or(|last| position(&last.data) < position(data) || last.data == *data)
     }
 
-    /// Signs, or none if something later was signed, or something else in this place.
-    pub fn sign(&mut self, data: VoteData) -> Option<Signed> {
+    /// Signs by the scheme of the validator set; none if something later was signed, or something else
+    /// in this place, or without a key for the scheme.
+    pub fn sign(&mut self, data: VoteData, scheme: Scheme) -> Option<Signed> {
         if !self.may_sign(&data) {
             return None;
         }
         if let Some(last) = self.last.filter(|last| last.data == data) {
             return Some(Signed::Again(last));
         }
-        let signature = self.identity.0.sign(&data);
+        let signature = self.identity.0.sign(&data, scheme)?;
         let vote = Vote { data, signer: self.public_key, signature };
         self.last = Some(vote);
         Some(Signed::New(vote))
@@ -168,6 +190,10 @@ mod tests {
         Signer::new(Identity::new(key, VrfSecret::from_seed([2; 32])))
     }
 
+    fn sign(signer: &mut Signer, data: VoteData) -> Option<Signed> {
+        signer.sign(data, Scheme::Ed25519List)
+    }
+
     const PHASES: [Phase; 5] =
         [Phase::NewRound, Phase::Propose, Phase::Prepare, Phase::PreCommit, Phase::Commit];
 
@@ -197,8 +223,12 @@ mod tests {
         for (i, first) in places.iter().enumerate() {
             for (j, second) in places.iter().enumerate() {
                 let mut signer = fresh();
-                assert!(matches!(signer.sign(*first), Some(Signed::New(_))));
-                assert_eq!(signer.sign(*second).is_some(), j >= i, "{first:?} then {second:?}");
+                assert!(matches!(sign(&mut signer, *first), Some(Signed::New(_))));
+                assert_eq!(
+                    sign(&mut signer, *second).is_some(),
+                    j >= i,
+                    "{first:?} then {second:?}"
+                );
             }
         }
     }
@@ -207,20 +237,22 @@ mod tests {
     fn a_later_height_does_not_excuse_an_earlier_round_where_rounds_count_on() {
         let mut signer = fresh();
         let vote = |height, round| of(Protocol::Jolteon, height, round, Phase::Prepare, 1);
-        assert!(signer.sign(vote(5, 9)).is_some());
-        assert_eq!(signer.sign(vote(6, 8)), None);
-        assert_eq!(signer.sign(vote(6, 9)), None);
-        assert!(signer.sign(vote(4, 10)).is_some());
+        assert!(sign(&mut signer, vote(5, 9)).is_some());
+        assert_eq!(sign(&mut signer, vote(6, 8)), None);
+        assert_eq!(sign(&mut signer, vote(6, 9)), None);
+        assert!(sign(&mut signer, vote(4, 10)).is_some());
     }
 
     #[test]
     fn a_place_is_signed_for_one_block() {
         let mut signer = fresh();
-        let Some(Signed::New(vote)) = signer.sign(data(1, 0, Phase::Prepare, 1)) else { panic!() };
-        assert_eq!(signer.sign(data(1, 0, Phase::Prepare, 1)), Some(Signed::Again(vote)));
-        assert_eq!(signer.sign(data(1, 0, Phase::Prepare, 2)), None);
+        let Some(Signed::New(vote)) = sign(&mut signer, data(1, 0, Phase::Prepare, 1)) else {
+            panic!()
+        };
+        assert_eq!(sign(&mut signer, data(1, 0, Phase::Prepare, 1)), Some(Signed::Again(vote)));
+        assert_eq!(sign(&mut signer, data(1, 0, Phase::Prepare, 2)), None);
         let mut recovered = fresh();
         assert!(recovered.recall(vote));
-        assert_eq!(recovered.sign(data(1, 0, Phase::Prepare, 2)), None);
+        assert_eq!(sign(&mut recovered, data(1, 0, Phase::Prepare, 2)), None);
     }
 }

@@ -564,6 +564,7 @@ fn trap_6_nobody_foresees_a_leader_from_what_is_public() {
         public_key: public(node),
         vrf_key: vrf(node).public_key(),
         weight: pocket_types::number::Weight(10),
+        bls_key: None,
     };
     let members = (0..4).map(member).collect();
     assert_eq!(ValidatorSet::new(Epoch(0), members).unwrap(), set(0, &[10; 4]));

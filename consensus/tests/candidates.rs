@@ -31,6 +31,7 @@ fn announcements(members: u8, height: Height, round: Round) -> Vec<(Candidacy, C
         public_key: secret(n).0.public_key(),
         vrf_key: secret(n).1.public_key(),
         weight: Weight(1),
+        bls_key: None,
     };
     let set = ValidatorSet::new(Epoch(0), (0..members).map(member).collect()).unwrap();
     let electorate = Electorate::new(set).unwrap();

@@ -322,12 +322,13 @@ fn when_all_crash_after_a_finalization_the_same_block_is_decided() {
         let finalized: Vec<_> = (0..n)
             .flat_map(|node| sim.disk(node).log.clone())
             .filter_map(|record| match record {
-                Record::Vote(vote) if vote.data.phase == Phase::Commit => Some(vote.data),
+                Record::Vote(vote)
+                    if vote.data.phase == Phase::Commit && vote.data.height.0 == 5 =>
+                {
+                    Some(vote.data.block)
+                }
                 _ => None,
             })
-            // The last signature stays in the log, whatever its height.
-            .filter(|data| data.height.0 == 5)
-            .map(|data| data.block)
             .collect();
         assert!(!finalized.is_empty());
         sim.run_until(Timestamp(10_000)).unwrap();

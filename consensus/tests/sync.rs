@@ -168,7 +168,7 @@ fn lies_are_charged_dropped_and_asked_for_elsewhere() {
         ),
         (
             "the proof of another block",
-            spoil(&|block| block.proof = chain[2].proof.clone()),
+            spoil(&|block| block.proof = chain[0].proof.clone()),
             |reason| matches!(reason, SyncRefusal::OtherBlock(_)),
         ),
         ("another height", spoil(&|block| *block = chain[4].clone()), |reason| {
@@ -219,6 +219,19 @@ fn a_peer_that_announces_more_than_it_has_is_not_believed_for_long() {
     assert_eq!(requests(&lab.announce(1, 2)), [(1, (1, 2))].into());
     lab.answer(1, range(&chain, 1, 2));
     assert_eq!(lab.applied, [1, 2]);
+}
+
+/// Found by a crash campaign: the answer to a request from before a crash is larger than the one that
+/// is waited for, and its sender was charged.
+#[test]
+fn an_answer_from_before_a_restart_is_nobodys_fault() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    assert_eq!(requests(&lab.announce(0, 2)), [(0, (1, 2))].into());
+    let outputs = lab.answer(0, range(&chain, 1, 3));
+    let charged = outputs.iter().any(|output| matches!(output, Output::Misbehaviour { .. }));
+    assert!(!charged, "{outputs:?}");
+    assert_eq!(lab.applied, [1, 2], "no more than was asked for");
 }
 
 #[test]

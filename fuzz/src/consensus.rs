@@ -79,6 +79,7 @@ fn genesis() -> Tip {
             public_key: key.public_key(),
             vrf_key: vrf().public_key(),
             weight: Weight(1),
+            bls_key: None,
         });
         let set = ValidatorSet::new(Epoch(0), members.collect()).expect("four members");
         Tip::genesis(CHAIN, Timestamp(0), Hash::ZERO, set).expect("a valid set")

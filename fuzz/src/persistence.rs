@@ -96,6 +96,7 @@ fn validators() -> ValidatorSet {
         public_key: SecretKey::from_seed([1; 32]).public_key(),
         vrf_key: VrfSecret::from_seed([1; 32]).public_key(),
         weight: Weight(1),
+        bls_key: None,
     };
     ValidatorSet::new(Epoch(0), vec![member]).expect("one member")
 }

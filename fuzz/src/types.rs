@@ -10,6 +10,7 @@ use pocket_types::evidence::Evidence;
 use pocket_types::finality::{FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::ChainId;
+use pocket_types::light::{Checkpoint, Divergence, LightBlock};
 use pocket_types::list::ListProof;
 use pocket_types::merkle::{Proof, ProvenState, ProvenValue};
 use pocket_types::relay::{RelayRequest, RelayResponse};
@@ -29,6 +30,9 @@ pub fn blocks(data: &[u8]) -> usize {
     let block = decoded::<Block>(data, |block| {
         let _ = block.check_body();
     });
+    let light = decoded::<LightBlock>(data, |_| {})
+        + decoded::<Checkpoint>(data, |_| {})
+        + decoded::<Divergence>(data, |_| {});
     let proof = decoded::<FinalityProof>(data, |proof| {
         for link in proof.links.iter() {
             let mut tip = TrustedTip::of(&link.header);
@@ -40,7 +44,7 @@ pub fn blocks(data: &[u8]) -> usize {
         }
     });
     let tip = decoded::<TrustedTip>(data, |_| {});
-    header + block + proof + tip
+    header + block + light + proof + tip
 }
 
 /// Votes, certificates, evidence, candidacies and validator sets.

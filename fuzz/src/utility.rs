@@ -119,6 +119,7 @@ fn role(place: usize) -> Role {
     match place {
         0 | 1 => Role::Validator {
             vrf_key: VrfSecret::from_seed([place as u8; 32]).public_key(),
+            bls_key: None,
             service_url,
         },
         2 | 3 => Role::Servicer { chains, zone, service_url },
@@ -148,6 +149,7 @@ pub(crate) fn beginning() -> Genesis {
         actors: (0..7).map(actor).collect(),
         delegations: Vec::new(),
         fishermen: vec![address(7)],
+        scheme: Default::default(),
     }
 }
 

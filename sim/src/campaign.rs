@@ -15,7 +15,8 @@ use crate::soup::Tally;
 ///
 /// `POCKET_SEEDS=1000000` runs so many seeds from the first of the range, `POCKET_SEEDS=17..18` runs
 /// those and no others, `POCKET_THREADS=2` runs them on two threads; the result is the same on any
-/// number. A long campaign says every five seconds on the standard error stream how far it is.
+/// number. A campaign whose seeds somebody asked for says on the standard error stream what it came
+/// to, and one that is long says every five seconds how far it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Campaign {
     name: &'static str,
@@ -23,6 +24,8 @@ pub struct Campaign {
     threads: u64,
     /// Fewer seeds than the test has by itself: too few for every fault to take effect.
     partial: bool,
+    /// Whether somebody asked for these seeds, and wants to know what they came to.
+    asked: bool,
 }
 
 /// What runs add up to.
@@ -60,6 +63,7 @@ impl Campaign {
         seeds: Option<String>,
         threads: Option<String>,
     ) -> Self {
+        let asked = seeds.is_some();
         let seeds = match seeds {
             None => own.clone(),
             Some(text) => range(&text, own.start).unwrap_or_else(|| {
@@ -71,7 +75,7 @@ impl Campaign {
             _ => panic!("POCKET_THREADS is `{text}`, expected 1 to 64"),
         });
         let partial = seeds.end.saturating_sub(seeds.start) < own.end.saturating_sub(own.start);
-        Self { name, seeds, threads, partial }
+        Self { name, seeds, threads, partial, asked }
     }
 
     /// The seeds that it runs.
@@ -145,7 +149,7 @@ impl Campaign {
             }
             total
         });
-        if progress.begun.elapsed() >= PROGRESS {
+        if self.asked || progress.begun.elapsed() >= PROGRESS {
             progress.tell(self);
         }
         let mut failures = progress.failures.into_inner().unwrap_or_default();
@@ -218,12 +222,16 @@ impl Progress {
         let (done, steps) =
             [&self.done, &self.steps].map(|count| count.load(Ordering::Relaxed)).into();
         let all = campaign.seeds.end - campaign.seeds.start;
-        let steps =
-            if steps > 0 { format!(", {} steps a second", rate(steps)) } else { String::new() };
+        let seconds = self.begun.elapsed().as_secs();
+        let steps = match steps {
+            0 => String::new(),
+            steps => format!(", {steps} steps, {} a second", rate(steps)),
+        };
         let (name, rate, failed) = (campaign.name, rate(done), self.failed());
         // Not `eprintln`, which a test's harness keeps to itself; nobody may be listening.
-        let line =
-            format!("{name}: {done} of {all} seeds, {rate} a second{steps}, {failed} failures\n");
+        let line = format!(
+            "{name}: {done} of {all} in {seconds} s, {rate} a second{steps}, {failed} failures\n"
+        );
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 }

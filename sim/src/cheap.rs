@@ -5,13 +5,15 @@
 //! all that a test of a protocol's rules needs; what rests on the cryptography itself is tested with
 //! real keys.
 
+use std::sync::LazyLock;
+
 use blake3::Hasher;
 use pocket_types::block::beacon;
 use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::{Epoch, Height, Weight};
-use pocket_types::scheme::{Keys, Packed, Signed, Verifier, VoteSignature, list};
+use pocket_types::scheme::{Keys, Packed, Scheme, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{CertificateError, Vote, VoteData};
 use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
@@ -23,12 +25,21 @@ pub struct CheapKeys(pub u64);
 impl CheapKeys {
     /// A member of a set, with these keys.
     pub fn validator(self, weight: u64) -> Validator {
-        Validator { public_key: self.public_key(), vrf_key: self.vrf_key(), weight: Weight(weight) }
+        Validator {
+            public_key: self.public_key(),
+            vrf_key: self.vrf_key(),
+            weight: Weight(weight),
+            bls_key: None,
+        }
     }
 
     /// Signs a vote.
     pub fn vote(self, data: VoteData) -> Vote {
-        Vote { data, signer: self.public_key(), signature: self.sign(&data) }
+        Vote {
+            data,
+            signer: self.public_key(),
+            signature: sign(&self.public_key(), &data.digest()),
+        }
     }
 
     /// Signs a claim, whatever it says.
@@ -39,15 +50,18 @@ impl CheapKeys {
 
 impl Keys for CheapKeys {
     fn public_key(&self) -> PublicKey {
-        PublicKey(hash(b"public key", &[&self.0.to_le_bytes()]))
+        usize::try_from(self.0)
+            .ok()
+            .and_then(|number| PUBLIC.get(number))
+            .map_or_else(|| public_key(self.0), |key| *key)
     }
 
     fn vrf_key(&self) -> VrfPublicKey {
         VrfPublicKey(hash(b"vrf key", &[&self.0.to_le_bytes()]))
     }
 
-    fn sign(&self, data: &VoteData) -> VoteSignature {
-        sign(&self.public_key(), &data.digest())
+    fn sign(&self, data: &VoteData, _: Scheme) -> Option<VoteSignature> {
+        Some(sign(&self.public_key(), &data.digest()))
     }
 
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof) {
@@ -133,6 +147,14 @@ pub fn electorate(epoch: Epoch, weights: &[u64]) -> Electorate {
     let set = ValidatorSet::new(epoch, members).expect("few members");
     let verifier = Box::new(CheapVerifier::new(&set));
     Electorate::with_verifier(set, verifier).expect("weights make a set")
+}
+
+/// The keys that small simulations ask for again and again.
+static PUBLIC: LazyLock<[PublicKey; 64]> =
+    LazyLock::new(|| std::array::from_fn(|number| public_key(number as u64)));
+
+fn public_key(number: u64) -> PublicKey {
+    PublicKey(hash(b"public key", &[&number.to_le_bytes()]))
 }
 
 fn sign(key: &PublicKey, digest: &Hash) -> VoteSignature {

@@ -58,6 +58,8 @@ pub struct Counters {
     pub stage_delayed: u64,
     /// Crashes right after an effect.
     pub effect_crashes: u64,
+    /// Stores of which a crash left a part.
+    pub torn_stores: u64,
     /// Stores that took time.
     pub slow_stores: u64,
     /// What adversaries did, by the [name](crate::Context::took_effect) that they gave it.
@@ -111,6 +113,7 @@ impl Counters {
             ("delay", self.slowed),
             ("link", self.linked),
             ("crash at an effect", self.effect_crashes),
+            ("torn store", self.torn_stores),
             ("slow store", self.slow_stores),
             ("partition at a stage", self.stage_partitioned),
             ("loss at a stage", self.stage_lost),
@@ -127,7 +130,7 @@ impl Counters {
         singles.into_iter().map(|(name, count)| (name, *count)).collect()
     }
 
-    fn singles_mut(&mut self) -> [(&'static str, &mut u64); 21] {
+    fn singles_mut(&mut self) -> [(&'static str, &mut u64); 22] {
         [
             ("delivered", &mut self.delivered),
             ("lost", &mut self.lost),
@@ -149,6 +152,7 @@ impl Counters {
             ("lost at a stage", &mut self.stage_lost),
             ("delayed at a stage", &mut self.stage_delayed),
             ("crashes at an effect", &mut self.effect_crashes),
+            ("torn stores", &mut self.torn_stores),
             ("slow stores", &mut self.slow_stores),
         ]
     }

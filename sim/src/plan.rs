@@ -121,6 +121,19 @@ pub enum Fault {
         /// How long the node goes on before it crashes; it restarts at once.
         until_crash: Duration,
     },
+    /// A node crashes in the middle of a store, and its disk has the first records of the step and not
+    /// the others: the tail of a log is torn. The store counts as an effect only if all were written.
+    TornStore {
+        /// Whose.
+        node: usize,
+        /// Which store, from 1, counted over all of the node's lives.
+        store: u64,
+        /// How many records are written; a store of no more than these is not torn, but the node
+        /// crashes all the same.
+        records: usize,
+        /// How long the node stays down; none for ever.
+        down: Option<Duration>,
+    },
     /// Storing takes from `min` to `max`.
     SlowStore {
         /// Shortest time.
@@ -475,6 +488,7 @@ impl Fault {
             Self::Crash { .. } => "crash",
             Self::CrashAtEffect { .. } => "crash at an effect",
             Self::FailedStore { .. } => "failed store",
+            Self::TornStore { .. } => "torn store",
             Self::SlowStore { .. } => "slow store",
             Self::Skew { .. } => "clock skew",
         }
@@ -527,6 +541,9 @@ impl fmt::Display for Fault {
                 "disk of {node} fails from store {store}, crash {} ms later",
                 until_crash.0
             ),
+            Self::TornStore { node, store, records, down } => {
+                write!(f, "store {store} of {node} torn after {records} records, {}", Down(*down))
+            }
             Self::SlowStore { min, max } => write!(f, "storing takes {} to {} ms", min.0, max.0),
             Self::Skew { node, millis } => write!(f, "clock of {node} off by {millis:+} ms"),
         }

@@ -89,6 +89,7 @@ pub struct Context<'a, P: Process> {
 /// What a process did, for the simulator to carry out when the call is over.
 pub(crate) enum Action<P: Process> {
     Send(usize, P::Message),
+    SendEach(Vec<usize>, P::Message),
     Broadcast(P::Message),
     Answer(Duration, Input<P>),
     Step(Step<Record<P>, Output<P>>),
@@ -128,9 +129,19 @@ impl<P: Process> Context<'_, P> {
         self.random
     }
 
+    /// What all nodes share, and what is this node's alone: its disk and the generator.
+    pub const fn parts(&mut self) -> (&P::Setup, &mut P::Disk, &mut Random) {
+        (self.setup, self.disk, self.random)
+    }
+
     /// Sends a message to one node, this one included.
     pub fn send(&mut self, to: usize, message: P::Message) {
         self.actions.push(Action::Send(to, message));
+    }
+
+    /// Sends a message to several nodes, in this order; it is encoded once.
+    pub fn send_each(&mut self, to: Vec<usize>, message: P::Message) {
+        self.actions.push(Action::SendEach(to, message));
     }
 
     /// Sends a message to every other node.

@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bls::{self, BlsKeyError, BlsPublicKey, BlsVerifyingKey};
 use crate::candidacy::{MisuseError, VrfMisuse};
 use crate::codec::{self, Wire};
 use crate::hash::{Domain, Hash};
 use crate::id::{BlockId, ChainId};
 use crate::key::{PublicKey, VerifyingKey};
-use crate::number::{Height, Round};
+use crate::number::{Epoch, Height, Round};
 use crate::scheme::VoteSignature;
 use crate::signature;
 use crate::validator::Electorate;
@@ -92,6 +93,12 @@ pub enum EvidenceError {
     /// The candidacy is none that convicts.
     #[error(transparent)]
     Misuse(#[from] MisuseError),
+    /// A vote is signed by BLS, and no BLS key of the offender is known.
+    #[error("a vote of {0} is signed by BLS, and no such key of its signer is known")]
+    NoBlsKey(PublicKey),
+    /// The offender's BLS key can't be used, or this build has no BLS at all.
+    #[error(transparent)]
+    BlsKey(#[from] BlsKeyError),
 }
 
 impl Evidence {
@@ -132,13 +139,35 @@ impl Evidence {
         }
     }
 
+    /// The epoch of the validator set that it names.
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Equivocation { first, .. } => first.data.epoch,
+            Self::VrfMisuse(misuse) => misuse.0.claim.epoch,
+        }
+    }
+
     /// Checks that the offence happened on this network. Whether the offender was a validator, and
-    /// whether the offence is too old or already punished, is the ledger's to say.
+    /// whether the offence is too old or already punished, is the ledger's to say. The key of votes
+    /// that are signed by BLS is not in the evidence: see [`verify_with`](Self::verify_with).
     ///
     /// # Errors
     ///
     /// [`EvidenceError`] naming the first violation; signatures are checked last.
     pub fn verify(&self, chain: ChainId) -> Result<Offence, EvidenceError> {
+        self.verify_with(chain, None)
+    }
+
+    /// As [`verify`](Self::verify), with the BLS key by which the caller knows the offender, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`] naming the first violation; signatures are checked last.
+    pub fn verify_with(
+        &self,
+        chain: ChainId,
+        bls_key: Option<BlsPublicKey>,
+    ) -> Result<Offence, EvidenceError> {
         let (first, second) = match self {
             Self::Equivocation { first, second } => (first, second),
             Self::VrfMisuse(misuse) => {
@@ -147,11 +176,21 @@ impl Evidence {
             }
         };
         check_form(first, second, chain)?;
-        let key = VerifyingKey::new(first.signer).map_err(|_| EvidenceError::Signature)?;
         for vote in [first, second] {
-            let VoteSignature::Ed25519(signature) = vote.signature;
-            signature::verify(&key, &vote.data.digest(), &signature)
-                .map_err(|_| EvidenceError::Signature)?;
+            let digest = vote.data.digest();
+            match vote.signature {
+                VoteSignature::Ed25519(signature) => {
+                    let key = VerifyingKey::new(vote.signer);
+                    let key = key.map_err(|_| EvidenceError::Signature)?;
+                    signature::verify(&key, &digest, &signature)
+                        .map_err(|_| EvidenceError::Signature)?;
+                }
+                VoteSignature::Bls(signature) => {
+                    let key = bls_key.ok_or(EvidenceError::NoBlsKey(vote.signer))?;
+                    bls::verify(&BlsVerifyingKey::new(key)?, &digest, &signature)
+                        .map_err(|_| EvidenceError::Signature)?;
+                }
+            }
         }
         Ok(self.offence())
     }

@@ -35,6 +35,7 @@
 //! #         public_key: key.public_key(),
 //! #         vrf_key: vrf.public_key(),
 //! #         weight: Weight(10),
+//! #         bls_key: None,
 //! #     };
 //! #     ValidatorSet::new(Epoch(epoch), secrets.iter().map(member).collect()).unwrap()
 //! # };
@@ -67,7 +68,7 @@
 //! #         round: Round(0),
 //! #         phase: Phase::Commit,
 //! #         block: header.id(),
-//!         high: None,
+//! #         high: None,
 //! #     };
 //! #     let votes: Vec<Vote> = secrets.iter().map(|key| Vote::sign(data, key)).collect();
 //! #     let electorate = Electorate::new(validators.clone()).unwrap();
@@ -120,6 +121,7 @@ use crate::finality::{FinalityError, FinalityProof, TrustedTip};
 use crate::hash::Hash;
 use crate::id::{BlockId, ChainId};
 use crate::number::{Duration, Epoch, Height, Timestamp, Weight};
+use crate::scheme::Scheme;
 use crate::validator::{Electorate, ValidatorSet, ValidatorSetError};
 
 pub use divergence::{Blame, Divergence, DivergenceError, MAX_STEPS};
@@ -187,7 +189,8 @@ impl Trusted {
     }
 
     /// Moves trust to a later header, over any distance, checked in full: cheap checks first, then
-    /// its validator set, each signature once and last.
+    /// its validator set, each signature once and last. Only the next header brings a set that signs
+    /// by aggregates: of those beyond it, another such set's signers vouch for nothing.
     ///
     /// # Errors
     ///
@@ -247,12 +250,22 @@ impl Trusted {
     /// Positions in the trusted set of those who signed every link. Bitmaps speak of the new set's
     /// positions, so signers are found by their key.
     fn vouching(&self, block: &LightBlock) -> BTreeSet<usize> {
+        if !self.tells_signers(&block.validators) {
+            return BTreeSet::new();
+        }
         let signers = block.proof.links.iter().map(|link| -> BTreeSet<usize> {
             let positions = link.certificate.positions();
             let members = positions.filter_map(|position| block.validators.members.get(position));
             members.filter_map(|member| self.next.position(&member.public_key)).collect()
         });
         signers.reduce(|all, link| &all & &link).unwrap_or_default()
+    }
+
+    /// Whether a certificate under this set's keys says who signed. An aggregate does so only if every
+    /// owner has proven to hold its key's secret, which has been looked at for the set that we trust.
+    /// In any other, somebody may have made up a key that cancels out those of all others.
+    fn tells_signers(&self, set: &ValidatorSet) -> bool {
+        set.scheme == Scheme::Ed25519List || set == self.next.set()
     }
 
     fn of(
@@ -502,7 +515,8 @@ pub enum LightError {
         /// Hash in the header.
         expected: Hash,
     },
-    /// Too few of the trusted validators signed. Nobody is at fault: try a header in between.
+    /// Too few of the trusted validators signed, or by aggregates of another set, which don't tell.
+    /// Nobody is at fault: try a header in between.
     #[error("signers weigh {} of the {} that are trusted: more than a third must sign", got.0, total.0)]
     Overlap {
         /// Weight, in the trusted set, of the signers.

@@ -10,6 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bls::{BlsAggregate, BlsPublicKey, BlsSignature};
 use crate::candidacy::{Candidacy, Claim};
 use crate::hash::Hash;
 use crate::key::{PublicKey, Signature, VerifyingKey};
@@ -26,6 +27,10 @@ pub enum Scheme {
     /// The signers' Ed25519 signatures, one after the other by position.
     #[default]
     Ed25519List,
+    /// The sum of the signers' BLS signatures: 96 bytes, however many they are. Every member has a
+    /// [BLS key](crate::validator::Validator::bls_key); its Ed25519 key stays its identity, and signs
+    /// everything but votes. Needs the feature `bls`.
+    BlsAggregate,
 }
 
 /// A validator's signature under a vote, by the scheme of its set.
@@ -34,6 +39,8 @@ pub enum Scheme {
 pub enum VoteSignature {
     /// For [`Scheme::Ed25519List`].
     Ed25519(Signature),
+    /// For [`Scheme::BlsAggregate`].
+    Bls(BlsSignature),
 }
 
 impl VoteSignature {
@@ -44,6 +51,12 @@ impl VoteSignature {
 impl From<Signature> for VoteSignature {
     fn from(signature: Signature) -> Self {
         Self::Ed25519(signature)
+    }
+}
+
+impl From<BlsSignature> for VoteSignature {
+    fn from(signature: BlsSignature) -> Self {
+        Self::Bls(signature)
     }
 }
 
@@ -76,8 +89,13 @@ pub trait Keys: fmt::Debug + Send + Sync {
     /// The key of the randomness of its blocks.
     fn vrf_key(&self) -> VrfPublicKey;
 
-    /// Signs a vote by the scheme of the validator's set.
-    fn sign(&self, data: &VoteData) -> VoteSignature;
+    /// The key of its votes where sets sign by [`Scheme::BlsAggregate`], if it has one.
+    fn bls_key(&self) -> Option<BlsPublicKey> {
+        None
+    }
+
+    /// Signs a vote by the scheme of the validator's set; none without a key for that.
+    fn sign(&self, data: &VoteData, scheme: Scheme) -> Option<VoteSignature>;
 
     /// The randomness of a block at `height` after `previous`, and its proof.
     fn beacon(&self, previous: Hash, height: Height) -> (Hash, VrfProof);
@@ -109,7 +127,8 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`CertificateError::SignatureCount`] or [`CertificateError::Signatures`].
+    /// [`CertificateError::SignatureCount`], [`CertificateError::Signatures`], or
+    /// [`CertificateError::Aggregate`] where an aggregate hides whose they are.
     fn verify_packed(
         &self,
         packed: Packed<'_>,
@@ -150,6 +169,7 @@ pub trait Verifier: fmt::Debug + Send + Sync {
 pub(crate) fn verifier(set: &ValidatorSet) -> Result<Box<dyn Verifier>, ValidatorSetError> {
     match set.scheme {
         Scheme::Ed25519List => Ok(Box::new(Ed25519List::new(set)?)),
+        Scheme::BlsAggregate => Ok(Box::new(BlsAggregate::new(set, &[])?)),
     }
 }
 
@@ -171,9 +191,10 @@ impl Ed25519List {
 
 impl Verifier for Ed25519List {
     fn verify(&self, signed: &[Signed]) -> Result<(), Vec<usize>> {
-        let entry = |signed: &Signed| {
-            let VoteSignature::Ed25519(signature) = signed.signature;
-            (signed.position, signed.digest, signature)
+        let entry = |signed: &Signed| match signed.signature {
+            VoteSignature::Ed25519(signature) => (signed.position, signed.digest, signature),
+            // Nobody's: at no position.
+            VoteSignature::Bls(_) => (usize::MAX, signed.digest, Signature([0; 64])),
         };
         let batch: Vec<_> = signed.iter().map(entry).collect();
         self.keys.verify_batch(&batch).map_err(|error| error.indices().collect())
@@ -202,19 +223,20 @@ pub mod list {
     /// [`Verifier::pack`] for a list.
     pub fn pack(packed: Packed<'_>, more: &[(usize, VoteSignature)]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(packed.bytes.len() + 64 * more.len());
-        let mut more = more.iter().peekable();
+        let more = more.iter().filter_map(|(position, signature)| match signature {
+            VoteSignature::Ed25519(signature) => Some((*position, signature.0)),
+            VoteSignature::Bls(_) => None,
+        });
+        let mut more = more.peekable();
         for ((position, _), signature) in
             packed.signers.iter().zip(packed.bytes.as_chunks::<64>().0)
         {
             while let Some((_, more)) = more.next_if(|(other, _)| other < position) {
-                let VoteSignature::Ed25519(more) = more;
-                bytes.extend_from_slice(&more.0);
+                bytes.extend_from_slice(&more);
             }
             bytes.extend_from_slice(signature);
         }
-        for (_, VoteSignature::Ed25519(more)) in more {
-            bytes.extend_from_slice(&more.0);
-        }
+        more.for_each(|(_, more)| bytes.extend_from_slice(&more));
         bytes
     }
 

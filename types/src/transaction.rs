@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bls::ProvenKey;
 use crate::codec::{self, SortedSet, Text, Wire};
 use crate::hash::{Domain, Hash};
 use crate::id::{Address, ChainId, GeoZone, RelayChain, TransactionId};
@@ -52,6 +53,8 @@ pub enum Role {
     Validator {
         /// Proves the randomness of its blocks.
         vrf_key: VrfPublicKey,
+        /// Signs its votes, in a network whose validators sign by BLS; none in others.
+        bls_key: Option<ProvenKey>,
         /// Where it is reached.
         service_url: ServiceUrl,
     },

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bls::{BlsKeyError, BlsPublicKey};
 use crate::codec::{self, List, Wire};
 use crate::hash::{Domain, Hash};
 use crate::key::{KeyError, PublicKey};
@@ -26,6 +27,9 @@ pub struct Validator {
     pub vrf_key: VrfPublicKey,
     /// Its stake.
     pub weight: Weight,
+    /// Signs votes instead of `public_key` where the set's scheme is [`Scheme::BlsAggregate`]. Who
+    /// makes a set has checked its owner's proof of possession.
+    pub bls_key: Option<BlsPublicKey>,
 }
 
 /// The validators of one epoch, by increasing public key. Decoding checks the order only: build an
@@ -41,7 +45,7 @@ pub struct ValidatorSet {
 }
 
 impl Wire for ValidatorSet {
-    const MAX_BYTES: usize = 20 + MAX_VALIDATORS * (32 + 32 + 8);
+    const MAX_BYTES: usize = 20 + MAX_VALIDATORS * (32 + 32 + 8 + 1 + 48);
 }
 
 impl ValidatorSet {
@@ -55,6 +59,12 @@ impl ValidatorSet {
         let got = members.len();
         let members = List::new(members).map_err(|_| ValidatorSetError::TooMany { got })?;
         Ok(Self { epoch, scheme: Scheme::default(), members })
+    }
+
+    /// The set with another scheme.
+    #[must_use]
+    pub fn signing_by(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
     }
 
     /// What headers and votes commit to.
@@ -93,6 +103,25 @@ pub enum ValidatorSetError {
         /// What is wrong with its key.
         error: KeyError,
     },
+    /// A member without a BLS key in a set that signs by BLS.
+    #[error("validator {0} has no BLS key, by which its set signs")]
+    NoBlsKey(PublicKey),
+    /// A BLS key that is not safe to use, or this build has no BLS at all.
+    #[error("validator {validator}: {error}")]
+    BlsKey {
+        /// The member.
+        validator: PublicKey,
+        /// What is wrong with its key.
+        error: BlsKeyError,
+    },
+    /// A BLS key that two members have: one's votes would be the other's.
+    #[error("validators {owner} and {other} have the same BLS key")]
+    SharedBlsKey {
+        /// The member with the smaller public key.
+        owner: PublicKey,
+        /// The other one.
+        other: PublicKey,
+    },
 }
 
 /// A validator set that has been checked, with the verifier of its scheme: what checks votes and
@@ -112,7 +141,8 @@ pub struct Electorate {
 
 impl Electorate {
     /// Checks a set: non-empty, in order, every weight positive, the total within u64, every key
-    /// canonical and torsion-free.
+    /// canonical and torsion-free; where the set signs by BLS, a BLS key for each member, no two the
+    /// same. Their proofs of possession are looked at where keys are admitted.
     ///
     /// # Errors
     ///

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bls::BlsAggregateError;
 use crate::codec::{self, Bytes, List, Wire};
 use crate::hash::{Domain, Hash};
 use crate::id::{BlockId, ChainId};
@@ -235,6 +236,9 @@ pub enum CertificateError {
         /// Weight of the set.
         total: Weight,
     },
+    /// The aggregate is not the signers' signature. Who of them didn't sign can't be told.
+    #[error(transparent)]
+    Aggregate(#[from] BlsAggregateError),
     /// At least one signature is invalid; the positions of all that are.
     #[error("invalid signatures at positions {0:?}")]
     Signatures(Vec<usize>),

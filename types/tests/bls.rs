@@ -3,11 +3,16 @@
 
 use std::env;
 
+use common::electorate;
 use pocket_types::bls::{BlsPublicKey, BlsSignature, ProofOfPossession};
 use pocket_types::codec;
+use pocket_types::scheme::Scheme;
+use pocket_types::validator::{Electorate, ValidatorSetError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+mod common;
 
 #[cfg(feature = "bls")]
 #[path = "bls/aggregates.rs"]
@@ -95,4 +100,31 @@ fn without_the_curve_good_keys_and_proofs_are_refused_too() {
     assert_eq!(BlsKeys::new(vec![]).err(), Some(BlsAggregateError::Empty));
     assert_eq!(verify_batch(&[]), Ok(()));
     assert_eq!(unavailable.to_string(), "BLS signatures need pocket-types with the feature `bls`");
+}
+
+#[test]
+fn a_member_without_a_bls_key_makes_no_set_that_signs_by_bls() {
+    let (plain, _) = electorate(&[1; 4]);
+    let set = plain.set().clone().signing_by(Scheme::BlsAggregate);
+    let first = set.members[0].public_key;
+    assert_eq!(Electorate::new(set).unwrap_err(), ValidatorSetError::NoBlsKey(first));
+}
+
+#[cfg(not(feature = "bls"))]
+#[test]
+fn without_the_curve_a_set_that_signs_by_bls_is_refused_by_name() {
+    use pocket_types::bls::{BlsKeyError, BlsUnavailable};
+    use pocket_types::number::Epoch;
+    use pocket_types::validator::ValidatorSet;
+
+    let (plain, _) = electorate(&[1]);
+    let mut member = plain.set().members[0];
+    member.bls_key = Some(BlsPublicKey([0xaa; 48]));
+    let set = ValidatorSet::new(Epoch(3), vec![member]).unwrap();
+    let refused = ValidatorSetError::BlsKey {
+        validator: member.public_key,
+        error: BlsKeyError::Unavailable(BlsUnavailable),
+    };
+    assert_eq!(Electorate::new(set.clone().signing_by(Scheme::BlsAggregate)).unwrap_err(), refused);
+    assert!(Electorate::new(set).is_ok(), "a list of Ed25519 signatures needs no BLS key");
 }

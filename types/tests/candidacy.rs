@@ -34,6 +34,7 @@ fn members() -> Members {
         public_key: key.public_key(),
         vrf_key: vrf.public_key(),
         weight: Weight(1_000),
+        bls_key: None,
     });
     let set = ValidatorSet::new(Epoch(3), members.collect()).unwrap();
     Members { electorate: Electorate::new(set).unwrap(), keys }
@@ -237,6 +238,7 @@ fn registering_another_s_key_does_not_give_its_luck() {
         public_key: key.public_key(),
         vrf_key: vrf.public_key(),
         weight: Weight(1_000),
+        bls_key: None,
     };
     let set = ValidatorSet::new(Epoch(3), keys.iter().map(member).collect()).unwrap();
     let electorate = Electorate::new(set).unwrap();

@@ -316,7 +316,12 @@ proptest! {
 }
 
 fn validator(key: PublicKey, weight: u64) -> Validator {
-    Validator { public_key: key, vrf_key: vrf_secret(1).public_key(), weight: Weight(weight) }
+    Validator {
+        public_key: key,
+        vrf_key: vrf_secret(1).public_key(),
+        weight: Weight(weight),
+        bls_key: None,
+    }
 }
 
 /// A set as it may be decoded: nothing sorts or checks it.

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use common::*;
 use pocket_types::block::{Block, Header};
+use pocket_types::bls::{BlsPublicKey, BlsSignature, ProofOfPossession, ProvenKey};
 use pocket_types::candidacy::{Candidacy, Claim, Seed, VrfMisuse};
 use pocket_types::codec::{Bytes, DecodeError, List, SortedSet, Text, Wire, decode, encode};
 use pocket_types::evidence::Evidence;
@@ -274,14 +275,17 @@ impl Draw {
         Vote {
             data: self.vote_data(),
             signer: self.key(),
-            signature: Signature(self.array()).into(),
+            signature: match self.below(2) {
+                0 => Signature(self.array()).into(),
+                _ => BlsSignature(self.array()).into(),
+            },
         }
     }
 
     fn certificate(&mut self) -> Certificate {
         Certificate {
             data: self.vote_data(),
-            scheme: Scheme::Ed25519List,
+            scheme: self.pick(&[Scheme::Ed25519List, Scheme::BlsAggregate]),
             signers: Bytes::new(self.bytes(20)).unwrap(),
             highs: self.list(3, Self::high),
             signatures: Bytes::new(self.bytes(300)).unwrap(),
@@ -364,10 +368,11 @@ impl Draw {
             public_key: draw.key(),
             vrf_key: VrfPublicKey(draw.array()),
             weight: Weight(draw.u64()),
+            bls_key: (draw.below(2) == 0).then(|| BlsPublicKey(draw.array())),
         };
         ValidatorSet {
             epoch: Epoch(self.u64()),
-            scheme: Scheme::default(),
+            scheme: self.pick(&[Scheme::Ed25519List, Scheme::BlsAggregate]),
             members: self.list(9, member),
         }
     }
@@ -394,7 +399,12 @@ impl Draw {
             0 => Role::Application { chains, zone },
             1 => Role::Servicer { chains, zone, service_url },
             2 => Role::Fisherman { zone, service_url },
-            3 => Role::Validator { vrf_key: VrfPublicKey(self.array()), service_url },
+            3 => {
+                let vrf_key = VrfPublicKey(self.array());
+                let (key, proof) = (BlsPublicKey(self.array()), ProofOfPossession(self.array()));
+                let bls_key = (self.below(2) == 0).then_some(ProvenKey { key, proof });
+                Role::Validator { vrf_key, bls_key, service_url }
+            }
             _ => Role::Gateway { service_url },
         }
     }

@@ -121,7 +121,7 @@ fn a_claim_against_its_own_proof_is_one_offence_a_round() {
         kind: OffenceKind::VrfMisuse,
     };
     assert_eq!(evidence.verify(CHAIN), Ok(offence));
-    assert_eq!(evidence.chain(), CHAIN);
+    assert_eq!((evidence.chain(), evidence.epoch()), (CHAIN, Epoch(3)));
     assert_eq!(evidence.id(), Evidence::VrfMisuse(misuse(2)).id(), "whatever was claimed");
     let mut later = misuse(1);
     later.0.claim.round = Round(3);

@@ -12,6 +12,7 @@ use std::{env, fs};
 
 use common::*;
 use pocket_types::block::Header;
+use pocket_types::bls::{BlsPublicKey, BlsSignature, ProofOfPossession, ProvenKey};
 use pocket_types::candidacy::VrfMisuse;
 use pocket_types::codec::{self, Bytes, List, SortedSet, Text};
 use pocket_types::evidence::Evidence;
@@ -23,11 +24,13 @@ use pocket_types::list;
 use pocket_types::merkle::{self, EMPTY, Proof, ProvenValue, Terminal};
 use pocket_types::number::{Amount, Epoch, Height, Ppm, Timestamp};
 use pocket_types::relay::{PayloadKind, RelayResponse};
+use pocket_types::scheme::Scheme;
 use pocket_types::session::{Index, IndexHead, SESSIONS, Seat, SessionClock, SessionProof};
 use pocket_types::state::Collection;
 use pocket_types::sum::{SumNode, SumProof};
 use pocket_types::transaction::{ActorKind, Message, Role};
-use pocket_types::vote::{Phase, Vote};
+use pocket_types::validator::ValidatorSet;
+use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -76,9 +79,29 @@ fn votes_and_proofs(golden: &mut Golden) {
     let data = vote_data(&electorate, Phase::Prepare, BlockId(Hash([0xb1; 32])));
     golden.pin("certificate", &certificate(data, &electorate, &secrets, &[0, 3]));
     golden.pin("validator_set", electorate.set());
+    bls(golden, electorate.set(), data);
     let proof = decided(header(&electorate), &electorate, &secrets, &[0, 3]);
     golden.pin("finality_proof", &proof);
     golden.pin("trusted_tip", &TrustedTip::of(proof.header().unwrap()));
+}
+
+/// What signing by BLS changes, with bytes that are no points.
+fn bls(golden: &mut Golden, set: &ValidatorSet, data: VoteData) {
+    let mut members = set.members.to_vec();
+    members.iter_mut().zip(1..).for_each(|(m, n)| m.bls_key = Some(BlsPublicKey([n; 48])));
+    let set = ValidatorSet::new(set.epoch, members).unwrap().signing_by(Scheme::BlsAggregate);
+    golden.pin("validator_set_bls", &set);
+    let (data, signature) = (VoteData { validators: set.hash(), ..data }, BlsSignature([0xb5; 96]));
+    let signer = set.members[0].public_key;
+    golden.pin("vote_bls", &Vote { data, signer, signature: signature.into() });
+    let certificate = Certificate {
+        data,
+        scheme: Scheme::BlsAggregate,
+        signers: Bytes::new(vec![0b1001]).unwrap(),
+        highs: List::empty(),
+        signatures: Bytes::new(signature.0.to_vec()).unwrap(),
+    };
+    golden.pin("certificate_bls", &certificate);
 }
 
 fn transactions(golden: &mut Golden) {
@@ -94,7 +117,22 @@ fn transactions(golden: &mut Golden) {
         ("stake_fisherman", Role::Fisherman { zone: zone(), service_url: service_url() }),
         (
             "stake_validator",
-            Role::Validator { vrf_key: vrf_secret(4).public_key(), service_url: service_url() },
+            Role::Validator {
+                vrf_key: vrf_secret(4).public_key(),
+                bls_key: None,
+                service_url: service_url(),
+            },
+        ),
+        (
+            "stake_validator_bls",
+            Role::Validator {
+                vrf_key: vrf_secret(4).public_key(),
+                bls_key: Some(ProvenKey {
+                    key: BlsPublicKey([0xb1; 48]),
+                    proof: ProofOfPossession([0xb2; 96]),
+                }),
+                service_url: service_url(),
+            },
         ),
         ("stake_gateway", Role::Gateway { service_url: service_url() }),
     ];

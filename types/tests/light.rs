@@ -6,17 +6,17 @@ mod common;
 use common::*;
 use pocket_types::block::Header;
 use pocket_types::codec::{Bytes, List, decode, encode};
-use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
+use pocket_types::finality::{FinalityError, FinalityLink, FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::SecretKey;
 use pocket_types::light::{
     Checkpoint, LightBlock, LightError, Rules, Trusted, TrustingPeriod, TrustingPeriodError,
 };
-use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
+use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp, Weight};
 use pocket_types::scheme::Scheme;
 use pocket_types::validator::{Electorate, Validator, ValidatorSet, ValidatorSetError};
-use pocket_types::vote::CertificateError;
+use pocket_types::vote::{CertificateError, Phase, Protocol, VoteData};
 use proptest::prelude::*;
 
 const OTHER: Hash = Hash([0x77; 32]);
@@ -36,6 +36,7 @@ fn set(epoch: u64, members: &[(u8, u64)]) -> (ValidatorSet, Vec<SecretKey>) {
         public_key: secret.public_key(),
         vrf_key: vrf_secret(1).public_key(),
         weight: Weight(*weight),
+        bls_key: None,
     });
     let set = ValidatorSet::new(Epoch(epoch), members.collect()).unwrap();
     (set, secrets.into_iter().map(|(secret, _)| secret).collect())
@@ -453,6 +454,58 @@ fn a_light_block_has_one_encoding() {
     assert_eq!(decode::<LightBlock>(&bytes), Ok(block));
     let longer = [&bytes[..], &[0]].concat();
     assert!(decode::<LightBlock>(&longer).is_err());
+}
+
+/// A Jolteon decision of height 150: two headers in a row, each signed by members with these numbers.
+fn decided_in_two(set: &ValidatorSet, secrets: &[SecretKey], signers: [&[u8]; 2]) -> LightBlock {
+    let electorate = Electorate::new(set.clone()).unwrap();
+    let mut header = later(set);
+    let mut links = Vec::new();
+    for (who, round) in signers.into_iter().zip([8, 9]) {
+        let keys: Vec<_> = who.iter().map(|&n| secret(n).public_key()).collect();
+        let is_signer = |place: &usize| keys.contains(&secrets[*place].public_key());
+        let places: Vec<usize> = (0..secrets.len()).filter(is_signer).collect();
+        let data = VoteData {
+            protocol: Protocol::Jolteon,
+            height: header.height,
+            round: Round(round),
+            ..vote_data(&electorate, Phase::Prepare, header.id())
+        };
+        let certificate = certificate(data, &electorate, secrets, &places);
+        links.push(FinalityLink { header: header.clone(), certificate: certificate.clone() });
+        header.parent = header.id();
+        header.height = header.height.next();
+        header.parent_certificate = Some(certificate);
+    }
+    let proof = FinalityProof { links: List::new(links).unwrap() };
+    LightBlock::new(proof, set.clone(), set.clone())
+}
+
+#[test]
+fn where_several_certificates_decide_those_count_who_signed_them_all() {
+    let (ours, _) = set(3, &[(1, 1), (2, 1), (3, 1)]);
+    let members: Vec<(u8, u64)> = (1..=9).map(|n| (n, 1)).collect();
+    let (theirs, secrets) = set(4, &members);
+    let trusted = trusting(&ours);
+    let cases: [([&[u8]; 2], u64); 4] = [
+        ([&[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 5, 6, 7]], 3),
+        ([&[1, 2, 3, 4, 5, 6, 7], &[2, 3, 4, 5, 6, 7, 8]], 2),
+        ([&[1, 2, 3, 4, 5, 6, 7], &[3, 4, 5, 6, 7, 8, 9]], 1),
+        // Two of three signed each, but only one of them both.
+        ([&[1, 2, 4, 5, 6, 7, 8], &[2, 3, 4, 5, 6, 7, 8]], 1),
+    ];
+    for (signers, weighs) in cases {
+        let block = decided_in_two(&theirs, &secrets, signers);
+        let (got, total) = (Weight(weighs), Weight(3));
+        assert_eq!(trusted.overlap(&block), got);
+        let verified = trusted.verify(&block, now(), &rules()).map(|trusted| trusted.tip().height);
+        let refused = LightError::Overlap { got, total };
+        assert_eq!(verified, if weighs > 1 { Ok(Height(150)) } else { Err(refused) });
+    }
+    let undecided =
+        decided_in_two(&theirs, &secrets, [&[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 5, 6]]);
+    let refused = trusted.verify(&undecided, now(), &rules()).unwrap_err();
+    assert!(matches!(refused, LightError::Finality(FinalityError::Certificate(_))), "{refused}");
 }
 
 /// Nothing of a block is left unsigned, and no damage makes a verifier panic.

@@ -11,6 +11,7 @@ use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::{Address, ChainId};
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Amount, Duration, Height, Timestamp};
+use pocket_types::scheme::Scheme;
 use pocket_types::session::{CLOCK_KEY, SESSIONS, SessionClock};
 use pocket_types::state::{MemoryState, StateChanges};
 use pocket_types::transaction::{ActorKind, Role};
@@ -56,6 +57,11 @@ pub struct Genesis {
     /// Who may stake as a fisherman, beside the fishermen staked here.
     #[serde(default)]
     pub fishermen: Vec<Address>,
+    /// How validators sign their votes, for good: `"Ed25519List"`, which is the default, or
+    /// `"BlsAggregate"`, which asks every validator for a `bls_key` with its proof of possession, and
+    /// all who execute blocks for a build with the feature `bls`.
+    #[serde(default)]
+    pub scheme: Scheme,
 }
 
 /// An actor that is staked from the beginning, and drawn from the first session on.
@@ -163,7 +169,8 @@ impl Genesis {
     /// [`GenesisError`] naming the field.
     pub fn build(&self) -> Result<GenesisState, GenesisError> {
         let chain = self.chain_id();
-        let mut ledger = Ledger::empty(MemoryState::default(), chain, self.time, self.params()?);
+        let mut ledger =
+            Ledger::empty(MemoryState::default(), chain, self.time, self.scheme, self.params()?);
         self.fill_accounts(&mut ledger)?;
         for (place, actor) in self.actors.iter().enumerate() {
             self.stake(&mut ledger, place, actor)?;

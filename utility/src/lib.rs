@@ -49,10 +49,11 @@
 //!         public_key: alice.public_key(),
 //!         output,
 //!         stake: Amount::pokt(15_000),
-//!         role: Role::Validator { vrf_key, service_url },
+//!         role: Role::Validator { vrf_key, bls_key: None, service_url },
 //!     }],
 //!     delegations: vec![],
 //!     fishermen: vec![],
+//!     scheme: Default::default(),
 //! };
 //! let start = genesis.build()?;
 //! let mut state = MemoryState::default(); // the host's storage

@@ -233,7 +233,7 @@ fn staking_is_checked() {
         refused(altered(&|_, _, _, r| *r = Role::Gateway { service_url: bad_url.clone() }));
     assert_eq!(refusal.0, 70);
     let refusal = refused(altered(&|_, _, _, r| {
-        *r = Role::Validator { vrf_key: VrfPublicKey([2; 32]), service_url: url() };
+        *r = Role::Validator { vrf_key: VrfPublicKey([2; 32]), bls_key: None, service_url: url() };
     }));
     assert_eq!(refusal.0, 8);
     let refusal = refused(altered(&|_, _, _, r| *r = fisherman()));

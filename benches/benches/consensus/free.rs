@@ -6,7 +6,7 @@ use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, Signature};
 use pocket_types::number::Height;
-use pocket_types::scheme::{Keys, Packed, Signed, Verifier, VoteSignature, list};
+use pocket_types::scheme::{Keys, Packed, Scheme, Signed, Verifier, VoteSignature, list};
 use pocket_types::validator::{ValidatorSet, ValidatorSetError};
 use pocket_types::vote::{CertificateError, VoteData};
 use pocket_types::vrf::{VrfError, VrfOutput, VrfProof, VrfPublicKey};
@@ -27,8 +27,8 @@ impl Keys for FreeKeys {
         self.vrf_key
     }
 
-    fn sign(&self, _: &VoteData) -> VoteSignature {
-        Signature([0; 64]).into()
+    fn sign(&self, _: &VoteData, _: Scheme) -> Option<VoteSignature> {
+        Some(Signature([0; 64]).into())
     }
 
     fn beacon(&self, previous: Hash, _: Height) -> (Hash, VrfProof) {

@@ -211,7 +211,8 @@ impl Core {
         fx: &mut Effects,
     ) -> Option<Vote> {
         self.position?;
-        match self.signer.as_mut()?.sign(data)? {
+        let scheme = self.tip.validators().set().scheme;
+        match self.signer.as_mut()?.sign(data, scheme)? {
             Signed::New(vote) => {
                 fx.record(record(vote));
                 Some(vote)

@@ -62,6 +62,7 @@
 //! #     public_key: key.public_key(),
 //! #     vrf_key: vrf.public_key(),
 //! #     weight: Weight(1),
+//! #     bls_key: None,
 //! # };
 //! # let set = ValidatorSet::new(Epoch(0), vec![alone]).unwrap();
 //! # let electorate = Electorate::new(set.clone()).unwrap();
@@ -95,6 +96,7 @@
 //! #         round: Round(0),
 //! #         phase: Phase::Commit,
 //! #         block: header.id(),
+//! #         high: None,
 //! #     };
 //! #     let votes = [Vote::sign(data, &key)];
 //! #     let certificate = Certificate::from_votes(data, &votes, &electorate).unwrap();

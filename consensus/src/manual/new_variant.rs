@@ -72,6 +72,7 @@
 //!     public_key: identity(node).public_key(),
 //!     vrf_key: identity(node).vrf_key(),
 //!     weight: Weight(10),
+//!     bls_key: None,
 //! };
 //! let set = ValidatorSet::new(Epoch(0), (0..4).map(member).collect())?;
 //! let tip = Tip::genesis(ChainId::default(), Timestamp(0), Hash::ZERO, set)?;

@@ -3,6 +3,7 @@
 use alloc::string::String;
 
 use pocket_types::block::BlockError;
+use pocket_types::bls::BlsPublicKey;
 use pocket_types::candidacy::CandidacyError;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
@@ -76,6 +77,15 @@ pub enum RecoverError {
         got: Option<SeedRule>,
         /// The configured one.
         expected: SeedRule,
+    },
+    /// Our BLS key, by which our votes are signed, is not the one that is registered for our identity,
+    /// or we have none: the wrong key file.
+    #[error("our BLS key is {got:?}, the validator set has {expected}")]
+    BlsKey {
+        /// Our key.
+        got: Option<BlsPublicKey>,
+        /// The registered one.
+        expected: BlsPublicKey,
     },
     /// The log holds another validator's signature: the wrong log, or the wrong key.
     #[error("the log belongs to validator {got}, our key is {expected}")]

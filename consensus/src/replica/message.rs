@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A message between validators, over a channel that authenticates the sender.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "votes are what is sent most")]
 pub enum Message {
     /// A replica enters a round, or wants to.
     NewRound(Box<NewRound>),

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use pocket_types::machine::Outbox;
+use pocket_types::scheme::Scheme;
 use pocket_types::vote::{Protocol, Vote};
 
 use crate::common::Core;
@@ -33,7 +34,7 @@ impl<P: crate::Protocol> Replica<P> {
         check(&config, P::ID)?;
         check_seed(&config, &tip)?;
         if let Some(identity) = &identity {
-            check_vrf(identity, &tip)?;
+            check_keys(identity, &tip)?;
         }
         let mut signer = identity.map(Signer::new);
         let log: Vec<Record> = log.into_iter().collect();
@@ -123,13 +124,21 @@ fn check_seed(config: &Config, tip: &Tip) -> Result<(), RecoverError> {
     }
 }
 
-/// Blocks whose randomness another key proves are refused by everybody: better not to start.
-fn check_vrf(identity: &Identity, tip: &Tip) -> Result<(), RecoverError> {
+/// Blocks whose randomness another key proves are refused by everybody, and so are votes that another
+/// key signs: better not to start.
+fn check_keys(identity: &Identity, tip: &Tip) -> Result<(), RecoverError> {
     let (key, got) = (identity.public_key(), identity.vrf_key());
     for electorate in [tip.validators(), tip.next_validators()] {
         let member = electorate.position(&key).and_then(|seat| electorate.member(seat));
-        if let Some(expected) = member.map(|member| member.vrf_key).filter(|known| *known != got) {
-            return Err(RecoverError::VrfKey { got, expected });
+        let Some(member) = member else { continue };
+        if member.vrf_key != got {
+            return Err(RecoverError::VrfKey { got, expected: member.vrf_key });
+        }
+        let got = identity.bls_key();
+        if let (Scheme::BlsAggregate, Some(expected)) = (electorate.set().scheme, member.bls_key)
+            && got != Some(expected)
+        {
+            return Err(RecoverError::BlsKey { got, expected });
         }
     }
     Ok(())

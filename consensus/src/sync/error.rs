@@ -37,12 +37,12 @@ pub enum SyncError {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[non_exhaustive]
 pub enum SyncRefusal {
-    /// More blocks than we asked for.
-    #[error("{got} blocks where {asked} were asked for")]
+    /// More blocks than we ask anybody for.
+    #[error("{got} blocks where at most {asked} are asked for")]
     TooMany {
         /// Blocks sent.
         got: usize,
-        /// Blocks asked for.
+        /// The most blocks that we ask for.
         asked: u64,
     },
     /// A block of another height than its place in the range says.

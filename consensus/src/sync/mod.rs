@@ -42,7 +42,7 @@ use peers::{Asked, Peer, Peers};
 
 /// Follows the chain from a tip. Drive it as [`pocket_types::machine`] says; tell it of every block
 /// that is committed some other way ([`Input::Advance`]).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sync {
     config: Config,
     tip: Tip,
@@ -54,14 +54,14 @@ pub struct Sync {
     diverged: Option<(BlockId, String)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     from: PublicKey,
     block: Box<DecidedBlock>,
     bytes: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Applying {
     id: BlockId,
     header: Header,
@@ -184,9 +184,10 @@ impl Sync {
             out.push(Output::Dropped { peer: from, what: "range that is not waited for" });
             return Ok(());
         };
-        if range.blocks.len() as u64 > asked.count {
-            let got = range.blocks.len();
-            return Err(SyncRefusal::TooMany { got, asked: asked.count });
+        // More than this request asked for may answer one that a crash made us forget.
+        let (got, most) = (range.blocks.len(), self.config.per_request);
+        if got as u64 > most {
+            return Err(SyncRefusal::TooMany { got, asked: most });
         }
         let heights = (first.0..).map(Height);
         for (block, height) in range.blocks.iter().zip(heights.clone()) {
@@ -198,7 +199,8 @@ impl Sync {
             peer.height = first.previous().unwrap_or_default();
             peer.failures += 1;
         }
-        for (block, height) in range.blocks.into_vec().into_iter().zip(heights) {
+        let count = usize::try_from(asked.count).unwrap_or(usize::MAX);
+        for (block, height) in range.blocks.into_vec().into_iter().zip(heights).take(count) {
             if height > self.tip.height() && !self.pending.contains_key(&height) {
                 self.keep(from, height, Box::new(block));
             }

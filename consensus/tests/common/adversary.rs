@@ -57,6 +57,23 @@ impl Mischief {
 
     /// Those that elections give occasion to.
     pub const OF_CANDIDATES: [Self; 2] = [Self::LieToWin, Self::Impersonate];
+
+    /// What it is called where it is counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Equivocate => "equivocation",
+            Self::VoteTwice => "second vote",
+            Self::Withhold => "withheld message",
+            Self::StaleQc => "stale certificate",
+            Self::WrongJustify => "wrong justification",
+            Self::Exclude => "exclusion",
+            Self::Selective => "selective delivery",
+            Self::Random => "random message",
+            Self::LieToSync => "lie to a syncing peer",
+            Self::LieToWin => "lie to win",
+            Self::Impersonate => "impersonation",
+        }
+    }
 }
 
 /// A Byzantine validator's memory.

@@ -64,6 +64,7 @@ pub fn set(epoch: u64, members: &Members) -> ValidatorSet {
         public_key: key(n).public_key(),
         vrf_key,
         weight: Weight(weight),
+        bls_key: None,
     };
     ValidatorSet::new(Epoch(epoch), members.iter().map(member).collect()).unwrap()
 }

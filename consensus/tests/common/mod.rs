@@ -10,8 +10,11 @@
 pub mod adversary;
 pub mod lab;
 pub mod oracle;
+pub mod paper;
+pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::Message;
@@ -22,8 +25,9 @@ use pocket_consensus::{
     BuildRequest, HotPokt, Identity, Protocol, Record, Replica, ReplicaError, Sync, Tip, Verdict,
 };
 use pocket_sim::cheap::{CheapKeys, CheapVerifier};
-use pocket_sim::{Context, Error, Plan, Process, Simulation};
+use pocket_sim::{Context, Error, Plan, Process, Simulation, Stage};
 use pocket_types::block::{Block, Header};
+use pocket_types::bls::BlsSecretKey;
 use pocket_types::candidacy::{Candidacy, Claim};
 use pocket_types::codec::List;
 use pocket_types::evidence::Evidence;
@@ -33,7 +37,7 @@ use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
 use pocket_types::number::{Duration, Epoch, Height, Timestamp, Weight};
-use pocket_types::scheme::Keys as _;
+use pocket_types::scheme::{Keys as _, Scheme};
 use pocket_types::validator::{Electorate, Validator, ValidatorSet};
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::VrfSecret;
@@ -56,7 +60,16 @@ pub struct Setup {
     pub execution: Duration,
     /// Signatures that cost a hash, or real ones.
     pub cheap: bool,
+    /// The epoch from which on real ones are BLS.
+    pub bls_from: Option<u64>,
+    /// Nobody syncs, and Byzantine validators say what is forged in their names.
+    pub soup: bool,
+    /// How many validators, from the first, run a second time, in the nodes after all validators.
+    pub twins: usize,
 }
+
+/// When the soup's chain begins: later than any clock there shows.
+pub const SOUP_TIME: Timestamp = Timestamp(1 << 50);
 
 pub fn chain() -> ChainId {
     ChainId(Hash([7; 32]))
@@ -68,6 +81,11 @@ pub fn key(node: usize) -> SecretKey {
 
 pub fn vrf(node: usize) -> VrfSecret {
     VrfSecret::from_seed([node as u8 + 101; 32])
+}
+
+/// Only with the feature `bls`.
+pub fn bls(node: usize) -> BlsSecretKey {
+    BlsSecretKey::from_seed([node as u8 + 201; 32]).unwrap()
 }
 
 pub fn identity(node: usize) -> Identity {
@@ -99,6 +117,7 @@ fn set_of(cheap: bool, epoch: u64, weights: &[u64]) -> ValidatorSet {
             public_key: key(node).public_key(),
             vrf_key: vrf(node).public_key(),
             weight: Weight(weight),
+            bls_key: None,
         },
     });
     ValidatorSet::new(Epoch(epoch), members.collect()).unwrap()
@@ -122,7 +141,30 @@ impl Setup {
             gossip: true,
             execution: Duration(1),
             cheap: false,
+            bls_from: None,
+            soup: false,
+            twins: 0,
         }
+    }
+
+    /// With BLS from this epoch on.
+    pub fn bls(weights: &[u64], from: u64) -> Self {
+        Self { bls_from: Some(from), ..Self::new(weights) }
+    }
+
+    fn signs_by_bls(&self, epoch: u64) -> bool {
+        self.bls_from.is_some_and(|from| from <= epoch)
+    }
+
+    pub fn set(&self, epoch: u64, weights: &[u64]) -> ValidatorSet {
+        let set = set_of(self.cheap, epoch, weights);
+        if !self.signs_by_bls(epoch) {
+            return set;
+        }
+        let mut members = set.members.into_vec();
+        let key = |key: &PublicKey| Some(bls(node_of(key)).public_key());
+        members.iter_mut().for_each(|member| member.bls_key = key(&member.public_key));
+        ValidatorSet::new(set.epoch, members).unwrap().signing_by(Scheme::BlsAggregate)
     }
 
     /// With signatures that cost a hash.
@@ -131,8 +173,10 @@ impl Setup {
     }
 
     pub fn genesis(&self) -> Tip {
-        let electorate = self.electorate(set_of(self.cheap, 0, &self.weights));
-        self.seeded(Tip::genesis_of(chain(), Timestamp::ZERO, Hash::ZERO, electorate), &[])
+        let electorate = self.electorate(self.set(0, &self.weights));
+        // In the soup blocks are what they are whenever they are built: a millisecond after their parents.
+        let time = if self.soup { SOUP_TIME } else { Timestamp::ZERO };
+        self.seeded(Tip::genesis_of(chain(), time, Hash::ZERO, electorate), &[])
     }
 
     /// The tip as this network's elections need it.
@@ -153,25 +197,47 @@ impl Setup {
 
     /// The electorate that an offender belonged to.
     fn electorate_at(&self, evidence: &Evidence) -> Electorate {
-        let Evidence::Equivocation { first, .. } = evidence else {
-            return self.electorate(self.set_at(evidence.offence().height.0));
-        };
-        let epoch = first.data.epoch.0;
+        let Epoch(epoch) = evidence.epoch();
         let mut past = self.changes.values().take(epoch as usize);
         let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
         self.electorate(set_of(self.cheap, epoch, weights))
     }
 
+    /// The validator that a node is.
+    pub fn validator(&self, node: usize) -> usize {
+        let first = self.weights.len();
+        if (first..first + self.twins).contains(&node) { node - first } else { node }
+    }
+
+    /// The nodes that a validator is.
+    pub fn instances(&self, validator: usize) -> impl Iterator<Item = usize> + use<> {
+        let twin = (validator < self.twins).then_some(self.weights.len() + validator);
+        std::iter::once(validator).chain(twin)
+    }
+
     pub fn identity(&self, node: usize) -> Identity {
-        if self.cheap { Identity::with_keys(CheapKeys(node as u64)) } else { identity(node) }
+        let node = self.validator(node);
+        match self {
+            Self { cheap: true, .. } => Identity::with_keys(CheapKeys(node as u64)),
+            Self { bls_from: Some(_), .. } => Identity::with_bls(key(node), vrf(node), bls(node)),
+            _ => identity(node),
+        }
     }
 
     pub fn public(&self, node: usize) -> PublicKey {
+        let node = self.validator(node);
         if self.cheap { CheapKeys(node as u64).public_key() } else { public(node) }
     }
 
     pub fn vote(&self, node: usize, data: VoteData) -> Vote {
-        if self.cheap { CheapKeys(node as u64).vote(data) } else { Vote::sign(data, &key(node)) }
+        if self.cheap {
+            return CheapKeys(node as u64).vote(data);
+        }
+        let vote = Vote::sign(data, &key(node));
+        match self.signs_by_bls(data.epoch.0) {
+            true => Vote { signature: bls(node).sign(&data.digest()).into(), ..vote },
+            false => vote,
+        }
     }
 
     /// Signs a claim to lead, whatever it says.
@@ -183,7 +249,7 @@ impl Setup {
     pub fn set_at(&self, height: u64) -> ValidatorSet {
         let past = self.changes.iter().filter(|(at, _)| **at + 2 <= height);
         let (epoch, weights) = past.fold((0, &self.weights), |(epoch, _), (_, w)| (epoch + 1, w));
-        set_of(self.cheap, epoch, weights)
+        self.set(epoch, weights)
     }
 
     /// What executing a height yields.
@@ -217,9 +283,11 @@ pub fn finish(request: &BuildRequest) -> Block {
 }
 
 /// Both machines as one, as a host would run them.
+#[derive(Clone)]
 pub struct Both<P: Protocol> {
     pub replica: Replica<P>,
-    pub sync: Sync,
+    /// None in the soup.
+    pub sync: Option<Sync>,
     /// A store failed: neither says anything more.
     pub stopped: bool,
 }
@@ -264,8 +332,8 @@ impl<P: Protocol> Machine for Both<P> {
             Some(input) => wrap(self.replica.handle(now, input)?),
             None => Step::empty(),
         };
-        if let Some(input) = sync {
-            let outputs = self.sync.handle(now, input).unwrap().into_outputs();
+        if let (Some(input), Some(sync)) = (sync, &mut self.sync) {
+            let outputs = sync.handle(now, input).unwrap().into_outputs();
             step.outputs.extend(outputs.into_iter().map(BothOutput::Sync));
         }
         Ok(step)
@@ -285,7 +353,8 @@ impl<P: Protocol> Machine for Both<P> {
         if self.stopped {
             return None;
         }
-        [self.replica.next_deadline(), self.sync.next_deadline()].into_iter().flatten().min()
+        let sync = self.sync.as_ref().and_then(Sync::next_deadline);
+        [self.replica.next_deadline(), sync].into_iter().flatten().min()
     }
 }
 
@@ -300,7 +369,18 @@ pub enum Net {
     Sync(SyncMessage),
 }
 
-#[derive(Clone, Debug)]
+/// What a message signs or certifies.
+pub fn signed(message: &Net) -> Option<&VoteData> {
+    match message {
+        Net::Consensus(Message::NewRound(message)) => Some(&message.vote.data),
+        Net::Consensus(Message::Proposal(proposal)) => Some(&proposal.vote.data),
+        Net::Consensus(Message::Vote(vote)) => Some(&vote.data),
+        Net::Consensus(Message::Certificate(certificate)) => Some(&certificate.data),
+        _ => None,
+    }
+}
+
+#[derive(Clone)]
 pub enum Event {
     Decided(Height, BlockId),
     Applied(Height, BlockId),
@@ -312,8 +392,48 @@ pub enum Event {
     Locked(Height),
     Diverged,
     Poisoned,
-    /// A Byzantine validator did this.
-    Acted(Mischief),
+}
+
+/// Short, for it goes into the trace: the hash over all that happens.
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Decided(height, block) | Self::Applied(height, block) => {
+                write!(f, "{height} is {block}")
+            }
+            Self::Signed(vote) => {
+                let VoteData { height, round, phase, block, .. } = vote.data;
+                write!(f, "{} {} {} {block}", height.0, round.0, phase as u8)
+            }
+            Self::Misbehaviour(peer, reason) => write!(f, "{peer}: {reason}"),
+            Self::Evidence(evidence) => write!(f, "{:?}", evidence.id()),
+            Self::Locked(height) => write!(f, "locked at {height}"),
+            Self::Diverged => f.write_str("diverged"),
+            Self::Poisoned => f.write_str("poisoned"),
+        }
+    }
+}
+
+/// A record, as oracles remember it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    Signed(VoteData),
+    Body(BlockId),
+    High(VoteData),
+    Lock(VoteData),
+    Other,
+}
+
+impl Mark {
+    fn of(record: &Record) -> Self {
+        match record {
+            Record::Vote(vote) => Self::Signed(vote.data),
+            Record::Body(block) => Self::Body(block.id()),
+            Record::HighQc(certificate) => Self::High(certificate.data),
+            Record::Lock(certificate) => Self::Lock(certificate.data),
+            _ => Self::Other,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -322,12 +442,19 @@ pub struct Disk {
     pub chain: Vec<DecidedBlock>,
     /// The ledger of everything signed; never pruned.
     pub signed: Vec<Vote>,
+    /// What oracles remember of all records; never pruned.
+    pub marks: Vec<Mark>,
+    /// The ids of the chain's blocks.
+    pub decided: Vec<BlockId>,
+    /// A promise that this node broke.
+    pub broken: Option<String>,
     pub most_records: usize,
     /// How often one proof decided several blocks.
     pub runs: usize,
     pub steps: BTreeMap<u64, usize>,
 }
 
+#[derive(Clone)]
 pub struct Node<P: Protocol = HotPokt> {
     machine: Option<Both<P>>,
     tip: Tip,
@@ -341,7 +468,7 @@ impl<P: Protocol> Node<P> {
         &self.machine.as_ref().unwrap().replica
     }
     pub fn sync(&self) -> &Sync {
-        &self.machine.as_ref().unwrap().sync
+        self.machine.as_ref().unwrap().sync.as_ref().unwrap()
     }
 }
 
@@ -386,6 +513,7 @@ impl<P: Protocol> Node<P> {
         };
         let disk = context.disk();
         disk.runs += usize::from(blocks.len() > 1);
+        disk.decided.extend(blocks.iter().map(|decided| decided.block.id()));
         disk.chain.extend(blocks);
         Record::prune(&mut disk.log, height);
         true
@@ -396,14 +524,12 @@ impl<P: Protocol> Node<P> {
         match output {
             Output::Send { to, message } => {
                 self.watch(context, &message);
-                self.say(context, node_of(&to), message);
+                self.say(context, std::iter::once(node_of(&to)), message);
             }
             Output::Broadcast { to, message } => {
                 self.watch(context, &message);
                 let members = to.set().members.iter().map(|member| node_of(&member.public_key));
-                for node in members.filter(|&node| node != context.node()).collect::<Vec<_>>() {
-                    self.say(context, node, message.clone());
-                }
+                self.say(context, members, message);
             }
             Output::Build(request) => {
                 let height = request.header.height;
@@ -468,7 +594,7 @@ impl<P: Protocol> Node<P> {
                 if self.adversary.as_ref().is_some_and(lies) {
                     let mut blocks = range.blocks.into_vec();
                     if let Some(block) = blocks.last_mut() {
-                        context.observe(Event::Acted(Mischief::LieToSync));
+                        context.took_effect(Mischief::LieToSync.name());
                         block.block.header.state_root = Hash([9; 32]);
                         let mut links = block.proof.links.clone().into_vec();
                         links[0].header = block.block.header.clone();
@@ -508,19 +634,31 @@ impl<P: Protocol> Node<P> {
             _ => vec![],
         };
         for vote in votes.into_iter().flatten() {
+            if let Err(what) = is_durable(context.disk(), &vote) {
+                context.disk().broken.get_or_insert(what);
+            }
+            if context.setup().soup {
+                continue;
+            }
             context.observe(Event::Signed(vote));
         }
     }
 
-    fn say(&mut self, context: &mut Ctx<'_, P>, to: usize, message: Message) {
+    /// Says something to validators, each of which may be two nodes, but not to itself.
+    fn say(&mut self, context: &mut Ctx<'_, P>, to: impl Iterator<Item = usize>, message: Message) {
+        let me = context.node();
+        let nodes = to.flat_map(|validator| context.setup().instances(validator));
+        let nodes: Vec<usize> = nodes.filter(|&node| node != me).collect();
         let Some(adversary) = &mut self.adversary else {
-            return context.send(to, Net::Consensus(message));
+            return context.send_each(nodes, Net::Consensus(message));
         };
         adversary.learn(&message);
-        let setup = context.setup().clone();
-        let (said, done) = adversary.twist(&setup, context.random(), to, &message);
-        done.into_iter().for_each(|kind| context.observe(Event::Acted(kind)));
-        said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
+        for to in nodes {
+            let (setup, _, random) = context.parts();
+            let (said, done) = adversary.twist(setup, random, to, &message);
+            done.into_iter().for_each(|kind| context.took_effect(kind.name()));
+            said.into_iter().for_each(|message| context.send(to, Net::Consensus(message)));
+        }
     }
 }
 
@@ -532,16 +670,22 @@ impl<P: Protocol> Process for Node<P> {
     type Disk = Disk;
 
     fn boot(context: &mut Ctx<'_, P>) -> Self {
-        let tip = context.setup().clone().tip(&context.disk().chain);
-        let log = context.disk().log.clone();
+        let (setup, disk, _) = context.parts();
+        let tip = setup.tip(&disk.chain);
+        let log = disk.log.clone();
         let (config, sync) = (context.setup().config, context.setup().sync);
         let identity = Some(context.setup().identity(context.node()));
         let replica = Replica::recover(config, identity, tip.clone(), log).unwrap();
-        let sync = Sync::new(sync, tip.clone()).unwrap();
+        let byzantine = context.setup().byzantine.contains(&context.node());
+        if context.setup().soup {
+            let silent = byzantine && context.setup().twins == 0;
+            let machine = (!silent).then_some(Both { replica, sync: None, stopped: false });
+            return Self { machine, tip, adversary: None, undivided: vec![] };
+        }
+        let sync = Some(Sync::new(sync, tip.clone()).unwrap());
         // Peers learn of each other's heights when they connect.
         let height = tip.height();
         context.broadcast(Net::Sync(SyncMessage::Status { height }));
-        let byzantine = context.setup().byzantine.contains(&context.node());
         let adversary =
             byzantine.then(|| Adversary::new(context.node(), &context.setup().mischief));
         let machine = Some(Both { replica, sync, stopped: false });
@@ -553,6 +697,7 @@ impl<P: Protocol> Process for Node<P> {
     }
 
     fn store(disk: &mut Disk, records: &[Record]) {
+        disk.marks.extend(records.iter().map(Mark::of));
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
@@ -572,7 +717,7 @@ impl<P: Protocol> Process for Node<P> {
         if let (Some(adversary), Net::Consensus(message)) = (&mut self.adversary, &message) {
             adversary.learn(message);
             if adversary.ignores(from, context.nodes()) {
-                context.observe(Event::Acted(Mischief::Exclude));
+                context.took_effect(Mischief::Exclude.name());
                 return None;
             }
         }
@@ -605,6 +750,11 @@ impl<P: Protocol> Process for Node<P> {
         } else {
             panic!("{error}");
         }
+    }
+
+    fn stage(message: &Net) -> Option<Stage> {
+        let data = signed(message)?;
+        Some(Stage { round: data.round.0, phase: data.phase as u8 })
     }
 
     fn kind(message: &Net) -> &'static str {
@@ -654,16 +804,12 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
             }
         }
         check_ledger(node, &sim.disk(node).signed)?;
+        if let Some(broken) = &sim.disk(node).broken {
+            return Err(format!("node {node}: {broken}"));
+        }
     }
     for seen in sim.observations() {
         match &seen.event {
-            Event::Signed(vote) if honest.contains(&seen.node) => {
-                if vote.signer == sim.setup().public(seen.node)
-                    && !sim.disk(seen.node).signed.contains(vote)
-                {
-                    return Err(format!("node {} sent {vote:?} before storing it", seen.node));
-                }
-            }
             Event::Decided(height, id) if honest.contains(&seen.node) => {
                 if *decided.entry(height.0).or_insert(*id) != *id {
                     return Err(format!("node {} decided a fork at {height}", seen.node));
@@ -685,6 +831,19 @@ pub fn check<P: Protocol>(sim: &Sim<P>, nodes: usize) -> Result<(), String> {
             Event::Diverged => return Err(format!("node {} diverged", seen.node)),
             _ => {}
         }
+    }
+    Ok(())
+}
+
+/// Whether all that must be stored before this signature leaves is.
+fn is_durable(disk: &Disk, vote: &Vote) -> Result<(), String> {
+    if !disk.signed.iter().rev().any(|stored| stored == vote) {
+        return Err(format!("{} left before it was stored", paper::show(&vote.data)));
+    }
+    let needs = matches!(vote.data.phase, Phase::Propose | Phase::Prepare);
+    let body = vote.data.block;
+    if needs && body != BlockId::default() && !disk.marks.contains(&Mark::Body(body)) {
+        return Err(format!("{} left before the block was stored", paper::show(&vote.data)));
     }
     Ok(())
 }

@@ -58,6 +58,7 @@ pub(crate) fn devnet(
             gateway: Keys::devnet("gateway-1").public_key(),
         }],
         fishermen: Vec::new(),
+        scheme: Default::default(),
     })
 }
 
@@ -66,7 +67,9 @@ fn role(name: &str, keys: &Keys, service_url: ServiceUrl) -> Result<Role> {
     let zone = ZONE.parse()?;
     let kind = name.split('-').next().unwrap_or_default();
     Ok(match kind {
-        "validator" => Role::Validator { vrf_key: keys.vrf().public_key(), service_url },
+        "validator" => {
+            Role::Validator { vrf_key: keys.vrf().public_key(), bls_key: None, service_url }
+        }
         "servicer" => Role::Servicer { chains, zone, service_url },
         "fisherman" => Role::Fisherman { zone, service_url },
         "application" => Role::Application { chains, zone },

@@ -115,11 +115,12 @@ pub type Dataset = Collection;
 /// # use pocket_types::number::{Epoch, Height, Round, Timestamp, Weight};
 /// use pocket_types::state::{Collection, Overlay, StateWrite};
 /// # use pocket_types::validator::{Validator, ValidatorSet};
-/// # use pocket_types::vote::{Certificate, Phase, Protocol, Scheme, VoteData};
+/// # use pocket_types::scheme::Scheme;
+/// # use pocket_types::vote::{Certificate, Phase, Protocol, VoteData};
 /// # use pocket_types::vrf::{VrfProof, VrfSecret};
 /// # let key = SecretKey::from_seed([1; 32]).public_key();
 /// # let vrf_key = VrfSecret::from_seed([1; 32]).public_key();
-/// # let member = Validator { public_key: key, vrf_key, weight: Weight(1) };
+/// # let member = Validator { public_key: key, vrf_key, weight: Weight(1), bls_key: None };
 /// # let validators = ValidatorSet::new(Epoch(0), vec![member]).expect("one member is a set");
 /// # let set = validators.hash();
 /// # let chain = ChainId(Hash([1; 32]));
@@ -138,11 +139,12 @@ pub type Dataset = Collection;
 /// # let agree = |block: &Block| {
 /// #     let data = VoteData {
 /// #         protocol: Protocol::HotPokt, chain, epoch: Epoch(0), validators: set, height: Height(1),
-/// #         round: Round(0), phase: Phase::Commit, block: block.id(),
+/// #         round: Round(0), phase: Phase::Commit, block: block.id(), high: None,
 /// #     };
 /// #     let (signers, signatures) = (Bytes::default(), Bytes::default());
 /// #     let scheme = Scheme::Ed25519List;
-/// #     let certificate = Certificate { data, scheme, signers, signatures };
+/// #     let highs = List::empty();
+/// #     let certificate = Certificate { data, scheme, signers, highs, signatures };
 /// #     FinalityProof::commit(block.header.clone(), certificate)
 /// # };
 /// const POOLS: Collection = Collection::new("pools");

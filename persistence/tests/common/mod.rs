@@ -39,6 +39,7 @@ pub(crate) fn validators(epoch: Epoch) -> ValidatorSet {
         public_key: key.public_key(),
         vrf_key: VrfSecret::from_seed([9; 32]).public_key(),
         weight: Weight(10),
+        bls_key: None,
     });
     ValidatorSet::new(epoch, members.collect()).unwrap()
 }

@@ -160,6 +160,7 @@ impl<P: Process> Simulation<P> {
             }
             match action {
                 Action::Send(to, message) => self.send(node, [to], message),
+                Action::SendEach(to, message) => self.send(node, to, message),
                 Action::Broadcast(message) => {
                     let others = (0..self.nodes.len()).filter(move |&to| to != node);
                     self.send(node, others, message);

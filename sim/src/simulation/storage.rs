@@ -32,7 +32,26 @@ impl<P: Process> Simulation<P> {
             host.disk_failed = true;
             self.schedule(self.now.after(until_crash), Event::CrashLife(node, life));
         }
+        let torn = self.plan.faults.iter().find_map(|fault| match fault {
+            Fault::TornStore { node: whose, store, records, down }
+                if (*whose, *store) == (node, stores) =>
+            {
+                Some((*records, *down))
+            }
+            _ => None,
+        });
         let host = &mut self.nodes[node];
+        if let Some((records, down)) = torn.filter(|_| !host.disk_failed) {
+            let all = unstored.records();
+            self.counters.torn_stores += u64::from(records > 0 && records < all.len());
+            let written = &all[..records.min(all.len())];
+            if !written.is_empty() {
+                P::store(&mut host.disk, written);
+            }
+            self.trace.record(Entry::Stored, node, self.now).number(written.len() as u64);
+            self.crash(node, down);
+            return;
+        }
         let receipt = if host.disk_failed {
             self.counters.failed_stores += 1;
             self.trace.record(Entry::StoreFailed, node, self.now);

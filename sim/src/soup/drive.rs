@@ -16,16 +16,24 @@ pub(super) enum Stimulus<'a, M> {
     Crash,
 }
 
-/// A message that leaves, to one node or to all others.
+/// A message that leaves.
 pub(super) struct Post<M> {
-    pub(super) to: Option<usize>,
+    pub(super) to: To,
     pub(super) message: M,
+}
+
+/// Whom a message is for.
+pub(super) enum To {
+    One(usize),
+    Each(Vec<usize>),
+    Others,
 }
 
 /// What a step did, beside changing its node.
 pub(super) struct Done<M> {
     pub(super) posts: Vec<Post<M>>,
     pub(super) effects: u32,
+    pub(super) stored: usize,
 }
 
 /// Inputs within one step beyond which a node will never rest.
@@ -98,6 +106,7 @@ struct Drive<'a, P: Process> {
     posts: Vec<Post<P::Message>>,
     handled: u32,
     effects: u32,
+    stored: usize,
     cut: Option<u32>,
     dead: bool,
 }
@@ -122,6 +131,7 @@ impl<'a, P: Process> Drive<'a, P> {
             posts: Vec::new(),
             handled: 0,
             effects: 0,
+            stored: 0,
             cut,
             dead: false,
         }
@@ -137,7 +147,7 @@ impl<'a, P: Process> Drive<'a, P> {
     }
 
     fn done(self) -> Done<P::Message> {
-        Done { posts: self.posts, effects: self.effects }
+        Done { posts: self.posts, effects: self.effects, stored: self.stored }
     }
 
     fn context(&mut self) -> Context<'_, P> {
@@ -167,8 +177,11 @@ impl<'a, P: Process> Drive<'a, P> {
     fn act(&mut self, process: &mut P, actions: Vec<Action<P>>) -> Result<(), String> {
         for action in actions {
             match action {
-                Action::Send(to, message) => self.posts.push(Post { to: Some(to), message }),
-                Action::Broadcast(message) => self.posts.push(Post { to: None, message }),
+                Action::Send(to, message) => self.posts.push(Post { to: To::One(to), message }),
+                Action::SendEach(to, message) => {
+                    self.posts.push(Post { to: To::Each(to), message });
+                }
+                Action::Broadcast(message) => self.posts.push(Post { to: To::Others, message }),
                 Action::Answer(_, input) => self.inputs.push_back(input),
                 Action::Step(step) => self.step(process, Ok(step))?,
                 Action::Observe(_) | Action::TookEffect(_) => {}
@@ -214,6 +227,7 @@ impl<'a, P: Process> Drive<'a, P> {
             }
             let Some(unstored) = step.records else { return Ok(()) };
             P::store(self.disk, unstored.records());
+            self.stored += unstored.records().len();
             if self.effect() {
                 return Ok(());
             }

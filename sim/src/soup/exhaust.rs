@@ -90,6 +90,7 @@ struct Outcome<W: World> {
     local: Rest<W>,
     sent: Vec<u32>,
     effects: u32,
+    stored: usize,
 }
 
 struct Search<'w, W: World> {
@@ -154,7 +155,7 @@ impl<W: World> Search<'_, W> {
         }
         let sent = self.include(&mut state, &sent);
         let sent = self.forge(&mut state, 0, sent);
-        self.check(&state, 0, &sent)?;
+        self.check(&state, 0, 0, &sent)?;
         self.seen.insert(state.key);
         self.parents.push((0, Move { node: 0, what: CRASH, cut: 0 }));
         Ok(state)
@@ -200,7 +201,12 @@ impl<W: World> Search<'_, W> {
         for post in &done.posts {
             self.pool.post(step.node as usize, self.world.nodes(), post, &mut sent);
         }
-        let outcome = Rc::new(Outcome { local: self.rest(local), sent, effects: done.effects });
+        let outcome = Rc::new(Outcome {
+            local: self.rest(local),
+            sent,
+            effects: done.effects,
+            stored: done.stored,
+        });
         self.steps.insert(known, outcome.clone());
         Ok(outcome)
     }
@@ -230,7 +236,7 @@ impl<W: World> Search<'_, W> {
         if !self.seen.insert(key) {
             return Ok(None);
         }
-        self.check(&next, node, &sent)?;
+        self.check(&next, node, outcome.stored, &sent)?;
         next.number = self.parents.len() as u32;
         self.parents.push((state.number, step));
         Ok(Some(next))
@@ -250,14 +256,20 @@ impl<W: World> Search<'_, W> {
     }
 
     fn forge(&mut self, state: &mut State<W>, moved: usize, mut sent: Vec<u32>) -> Vec<u32> {
-        let forged = self.world.forge(&view(&self.pool, state, moved, &sent));
+        let forged = self.world.forge(&view(&self.pool, state, moved, 0, &sent));
         let ids: Vec<u32> = forged.into_iter().map(|forged| self.pool.forge(forged)).collect();
         sent.extend(self.include(state, &ids));
         sent
     }
 
-    fn check(&self, state: &State<W>, moved: usize, sent: &[u32]) -> Result<(), String> {
-        self.world.check(&view(&self.pool, state, moved, sent))
+    fn check(
+        &self,
+        state: &State<W>,
+        moved: usize,
+        stored: usize,
+        sent: &[u32],
+    ) -> Result<(), String> {
+        self.world.check(&view(&self.pool, state, moved, stored, sent))
     }
 
     /// The one copy of a node's state.
@@ -293,7 +305,8 @@ fn view<'a, W: World>(
     pool: &'a Pool<<W::Process as Process>::Message>,
     state: &'a State<W>,
     moved: usize,
+    stored: usize,
     sent: &'a [u32],
 ) -> View<'a, W::Process> {
-    View { nodes: &state.nodes, pool, messages: &state.messages, sent, moved }
+    View { nodes: &state.nodes, pool, messages: &state.messages, sent, moved, stored }
 }

@@ -120,6 +120,7 @@ pub struct View<'a, P: Process> {
     messages: &'a [u32],
     sent: &'a [u32],
     moved: usize,
+    stored: usize,
 }
 
 impl<'a, P: Process> View<'a, P> {
@@ -131,6 +132,11 @@ impl<'a, P: Process> View<'a, P> {
     /// The node that took the last step; 0 at the beginning.
     pub fn moved(&self) -> &'a Local<P> {
         &self.nodes[self.moved]
+    }
+
+    /// How many records the last step stored.
+    pub const fn stored(&self) -> usize {
+        self.stored
     }
 
     /// Everything ever sent or forged, each once per receiver.

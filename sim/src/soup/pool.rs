@@ -6,7 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use pocket_types::codec;
 use serde::Serialize;
 
-use super::drive::Post;
+use super::drive::{Post, To};
 use super::wide;
 
 /// A message to one node.
@@ -67,12 +67,15 @@ impl<M: Clone + Serialize> Pool<M> {
     /// Adds what a node posted, once for each receiver; calls back with each number.
     pub(super) fn post(&mut self, from: usize, nodes: usize, post: &Post<M>, each: &mut Vec<u32>) {
         let digest = blake3::hash(&codec::encode(&post.message));
-        let receivers = match post.to {
-            Some(to) => to..nodes.min(to.saturating_add(1)),
-            None => 0..nodes,
+        let mut add = |to: usize| {
+            if to < nodes {
+                each.push(self.add(digest, from, to, || post.message.clone(), false));
+            }
         };
-        for to in receivers.filter(|&to| post.to.is_some() || to != from) {
-            each.push(self.add(digest, from, to, || post.message.clone(), false));
+        match &post.to {
+            To::One(to) => add(*to),
+            To::Each(to) => to.iter().copied().for_each(add),
+            To::Others => (0..nodes).filter(|&to| to != from).for_each(add),
         }
     }
 

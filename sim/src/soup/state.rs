@@ -26,6 +26,7 @@ pub(super) struct Soup<'w, W: World> {
     /// What the last step sent for the first time.
     pub(super) sent: Vec<u32>,
     moved: usize,
+    stored: usize,
 }
 
 impl<'w, W: World> Soup<'w, W> {
@@ -40,6 +41,7 @@ impl<'w, W: World> Soup<'w, W> {
             messages: Vec::new(),
             sent: Vec::new(),
             moved: 0,
+            stored: 0,
         };
         for index in 0..world.nodes() {
             let (local, done) = drive::boot(world, index)?;
@@ -59,7 +61,7 @@ impl<'w, W: World> Soup<'w, W> {
         self.pool.truncate(self.born_sent.len());
         self.messages.clone_from(&self.born_sent);
         self.sent.clone_from(&self.born_sent);
-        self.moved = 0;
+        (self.moved, self.stored) = (0, 0);
     }
 
     /// Takes a step and looks whether the promise holds; false if there is no such step here.
@@ -79,7 +81,7 @@ impl<'w, W: World> Soup<'w, W> {
             return Ok(false);
         }
         let done = drive::take(self.world, Rc::make_mut(local), stimulus, cut)?;
-        self.moved = node;
+        (self.moved, self.stored) = (node, done.stored);
         self.sent.clear();
         self.post(node, &done);
         if !self.sent.is_empty() {
@@ -122,6 +124,7 @@ impl<'w, W: World> Soup<'w, W> {
             messages: &self.messages,
             sent: &self.sent,
             moved: self.moved,
+            stored: self.stored,
         }
     }
 }

@@ -51,6 +51,14 @@ pub(super) const fn summed_key(sum: &KeySum) -> Option<Key> {
     match *sum {}
 }
 
+pub(super) fn summed_bytes(_: impl Iterator<Item = [u8; 96]>) -> Option<[u8; 96]> {
+    None
+}
+
+pub(super) const fn sum_holds(_: &[Key], _: &[&Hash], _: &[u8], point: &SignaturePoint) -> bool {
+    match *point {}
+}
+
 pub(super) const fn summed_signature(_: &[SignaturePoint]) -> Option<[u8; 96]> {
     None
 }

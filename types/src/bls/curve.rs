@@ -68,6 +68,13 @@ pub(super) fn summed_key(sum: &KeySum) -> Option<Key> {
     (key.compress()[0] & IDENTITY == 0).then_some(key)
 }
 
+/// As [`summed_signature`], of bytes that were checked before: whether the points lie in the subgroup
+/// isn't asked again. None, too, for bytes that are no points.
+pub(super) fn summed_bytes(signatures: impl Iterator<Item = [u8; 96]>) -> Option<[u8; 96]> {
+    let decoded = signatures.map(|bytes| Signature::uncompress(&bytes).ok());
+    summed_signature(&decoded.collect::<Option<Vec<_>>>()?)
+}
+
 /// None without signatures, or when they cancel out.
 pub(super) fn summed_signature(signatures: &[SignaturePoint]) -> Option<[u8; 96]> {
     let signatures: Vec<_> = signatures.iter().collect();
@@ -78,6 +85,19 @@ pub(super) fn summed_signature(signatures: &[SignaturePoint]) -> Option<[u8; 96]
 
 pub(super) fn holds(key: &Key, message: &[u8], suite: &[u8], signature: &SignaturePoint) -> bool {
     signature.verify(false, message, suite, &[], key, false) == BLST_ERROR::BLST_SUCCESS
+}
+
+/// Whether the signature is the sum of each key's signature of its message (section 2.9 of the draft).
+pub(super) fn sum_holds(
+    keys: &[Key],
+    messages: &[&Hash],
+    suite: &[u8],
+    signature: &SignaturePoint,
+) -> bool {
+    let keys: Vec<_> = keys.iter().collect();
+    let messages: Vec<_> = messages.iter().map(|message| message.as_bytes().as_slice()).collect();
+    let result = signature.aggregate_verify(false, &messages, suite, &keys, false);
+    result == BLST_ERROR::BLST_SUCCESS
 }
 
 /// Whether the keys' combination signed the message by the signatures' combination. Coefficients are

@@ -25,13 +25,16 @@ mod curve;
 #[cfg(not(feature = "bls"))]
 #[path = "absent.rs"]
 mod curve;
+mod verifier;
 
 use core::fmt;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroize;
 
 pub use self::aggregate::{BlsAggregateError, BlsKeys, verify_batch};
+pub(crate) use self::verifier::BlsAggregate;
 use crate::hash::Hash;
 use crate::key::plain_bytes;
 
@@ -53,6 +56,26 @@ pub struct BlsSignature(pub [u8; 96]);
 /// original's owner does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProofOfPossession(pub [u8; 96]);
+
+/// A key as it is announced: with the proof that its owner holds the secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProvenKey {
+    /// The key.
+    pub key: BlsPublicKey,
+    /// Of the key's owner.
+    pub proof: ProofOfPossession,
+}
+
+impl ProvenKey {
+    /// [`BlsPublicKey::validate`].
+    ///
+    /// # Errors
+    ///
+    /// [`BlsKeyError`], naming the first violation.
+    pub fn validate(&self) -> Result<(), BlsKeyError> {
+        self.key.validate(&self.proof)
+    }
+}
 
 /// A public key, or the sum of several, with its point.
 ///
@@ -197,6 +220,13 @@ impl BlsSignature {
         &self.0
     }
 
+    /// The sum of signatures that were checked before, aggregates among them. None without any, or when
+    /// they cancel each other out.
+    pub fn sum(signatures: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let bytes = signatures.into_iter().map(|signature| signature.0);
+        curve::summed_bytes(bytes).map(Self)
+    }
+
     fn point(&self) -> Result<curve::SignaturePoint, BlsSignatureError> {
         curve::signature(&self.0).map_err(|fault| match fault {
             Fault::Unavailable => BlsUnavailable.into(),
@@ -265,6 +295,11 @@ impl BlsSecretKey {
     /// Shows that this secret's owner announces the public key (PopProve, section 3.3.2).
     pub fn prove_possession(&self) -> ProofOfPossession {
         ProofOfPossession(curve::sign(&self.secret, &self.public.0, POSSESSION_SUITE))
+    }
+
+    /// The public half with its proof: what its owner announces.
+    pub fn proven_key(&self) -> ProvenKey {
+        ProvenKey { key: self.public, proof: self.prove_possession() }
     }
 
     /// Signs a digest, which says by its [`Domain`](crate::hash::Domain) what is being signed.

@@ -169,7 +169,9 @@ impl Divergence {
         let other = walk(&trusted, &self.other).map_err(DivergenceError::Other)?;
         if let (Some(a), Some(b)) = (self.one.last(), self.other.last())
             && a.validators == b.validators
-            && one.last().is_some_and(|step| step.is_in_office(&known) != Some(false))
+            && one.last().is_some_and(|step| {
+                step.tells_signers(&known) && step.is_in_office(&known) != Some(false)
+            })
         {
             return Ok(blame_one_set(a, b));
         }
@@ -184,7 +186,8 @@ impl Divergence {
             return Ok(Blame::Lunatic { guilty, suspects });
         }
         let all = |side: &[Step]| {
-            let keys = side.iter().flat_map(|step| step.vouching.iter().copied());
+            let sure = side.iter().filter(|step| step.tells_signers(&known));
+            let keys = sure.flat_map(|step| step.vouching.iter().copied());
             keys.collect::<BTreeSet<_>>().into_iter().collect()
         };
         Ok(Blame::Disputed { one: all(&one), other: all(&other) })
@@ -196,6 +199,8 @@ struct Step {
     tip: TrustedTip,
     /// The set that decided it.
     validators: Hash,
+    /// Whether its keys are the common header's, or nobody's votes can be made up with others.
+    proven: bool,
     vouching: Vec<PublicKey>,
 }
 
@@ -203,6 +208,12 @@ impl Step {
     /// Whether the set that decided it was the right one, if the judge knows the header before.
     fn is_in_office(&self, known: impl Fn(Height) -> Option<TrustedTip>) -> Option<bool> {
         Some(known(self.tip.height.previous()?)?.next_validators == self.validators)
+    }
+
+    /// Whether those who seem to have signed have: see [`Trusted::tells_signers`]. Not by aggregates
+    /// of a set that a side brings along itself and the judge doesn't know.
+    fn tells_signers(&self, known: impl Fn(Height) -> Option<TrustedTip>) -> bool {
+        self.proven || self.is_in_office(known) == Some(true)
     }
 }
 
@@ -225,7 +236,9 @@ fn walk(from: &Trusted, side: &[LightBlock]) -> Result<Vec<Step>, LightError> {
         let places = trusted.vouching(block).into_iter();
         let members = places.filter_map(|place| trusted.next.member(place));
         let vouching = members.map(|member| member.public_key).collect();
-        steps.push(Step { tip: next.tip, validators: header.validators, vouching });
+        let apart = block.validators.scheme == Scheme::Ed25519List;
+        let proven = apart || header.validators == from.next.hash();
+        steps.push(Step { tip: next.tip, validators: header.validators, proven, vouching });
         trusted = next;
     }
     Ok(steps)

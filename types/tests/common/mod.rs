@@ -47,6 +47,7 @@ pub fn electorate_of(epoch: Epoch, seed: u8, weights: &[u64]) -> (Electorate, Ve
         public_key: secret.public_key(),
         vrf_key: vrf_secret(1).public_key(),
         weight: Weight(weight),
+        bls_key: None,
     });
     let set = ValidatorSet::new(epoch, members.collect()).unwrap();
     (Electorate::new(set).unwrap(), secrets)

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use pocket_types::bls::{BlsKeyError, BlsPublicKey, BlsUnavailable};
 use pocket_types::evidence::EvidenceError;
 use pocket_types::id::{Address, ChainId, RelayChain, TransactionId};
 use pocket_types::key::{KeyError, PublicKey};
@@ -64,6 +65,10 @@ pub enum LedgerError {
     /// The validators do not make a set. The ledger is at fault.
     #[error(transparent)]
     Validators(#[from] ValidatorSetError),
+    /// The network's validators sign by BLS, and this program was built without it: it can't tell
+    /// what is valid there.
+    #[error(transparent)]
+    Bls(#[from] BlsUnavailable),
 }
 
 /// A block is refused. Its proposer is at fault, unless the ledger itself failed; nothing was
@@ -187,6 +192,18 @@ pub enum Refusal {
     /// A key that must not enter the state.
     #[error("a key of the message can't be used: {0}")]
     Key(#[from] KeyError),
+    /// A BLS key that must not enter the state, or without a proof that its owner holds the secret.
+    #[error("a key of the message can't be used: {0}")]
+    BlsKey(BlsKeyError),
+    /// Validators sign by BLS here, and this one would have no key.
+    #[error("a validator of this network needs a BLS key")]
+    NoBlsKey,
+    /// Validators don't sign by BLS here.
+    #[error("validators of this network have no BLS key")]
+    UnusedBlsKey,
+    /// Another validator has this key: one's votes would be the other's.
+    #[error("another validator has the BLS key {0}")]
+    BlsKeyTaken(BlsPublicKey),
     /// No chains.
     #[error("an actor of this kind must stake for at least one chain")]
     NoChains,
@@ -377,7 +394,7 @@ impl Refusal {
         match self {
             Self::Signer { .. } => 3,
             Self::UnknownMessage => 6,
-            Self::Key(_) | Self::Signature(TransactionError::Key(_)) => 8,
+            Self::Key(_) | Self::BlsKey(_) | Self::Signature(TransactionError::Key(_)) => 8,
             Self::Signature(_) => 10,
             Self::ZeroAmount => 23,
             Self::Fee { .. } | Self::Balance { .. } => 41,
@@ -412,6 +429,10 @@ impl Refusal {
             Self::RelaySigner(_) => 1020,
             Self::Relay(_) => 1021,
             Self::Sum(_) => 1022,
+            // 1023 is taken by evidence.
+            Self::NoBlsKey => 1024,
+            Self::UnusedBlsKey => 1025,
+            Self::BlsKeyTaken(_) => 1026,
         }
     }
 

@@ -1,11 +1,12 @@
 //! Begin of the block: what evidence proves is punished, each offence once.
 
+use pocket_types::bls::BlsKeyError;
 use pocket_types::codec;
-use pocket_types::evidence::{Evidence, OffenceKind};
+use pocket_types::evidence::{Evidence, EvidenceError, OffenceKind};
 use pocket_types::id::Address;
 use pocket_types::number::Height;
 use pocket_types::state::StateRead;
-use pocket_types::transaction::ActorKind;
+use pocket_types::transaction::{ActorKind, Role};
 
 use super::validators::Membership;
 use super::{EvidenceRefusal, Ledger, LedgerError, SlashReason};
@@ -37,8 +38,14 @@ impl<S: StateRead> Ledger<S> {
             let (offender, height) = (offence.offender, offence.height);
             return Ok(Err(EvidenceRefusal::NotValidator { offender, height }));
         };
-        if let Err(error) = evidence.verify(self.tip.chain) {
-            return Ok(Err(error.into()));
+        let bls_key = match validator.role {
+            Role::Validator { bls_key, .. } => bls_key.map(|proven| proven.key),
+            _ => None,
+        };
+        match evidence.verify_with(self.tip.chain, bls_key) {
+            Ok(_) => {}
+            Err(EvidenceError::BlsKey(BlsKeyError::Unavailable(error))) => return Err(error.into()),
+            Err(error) => return Ok(Err(error.into())),
         }
         self.store.put(OFFENCES, key, &());
         let forgotten = Height(offence.height.0.saturating_add(age)).next();

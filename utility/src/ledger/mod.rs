@@ -29,6 +29,7 @@ use pocket_types::hash::Hash;
 use pocket_types::id::ChainId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Timestamp};
+use pocket_types::scheme::Scheme;
 use pocket_types::session::{CLOCK_KEY, SESSIONS, SessionClock};
 use pocket_types::state::StateRead;
 use pocket_types::transaction::Transaction;
@@ -123,11 +124,17 @@ impl<S: StateRead> Ledger<S> {
     }
 
     /// A ledger without anything, for genesis to fill.
-    pub(crate) fn empty(state: S, chain: ChainId, time: Timestamp, params: Params) -> Self {
+    pub(crate) fn empty(
+        state: S,
+        chain: ChainId,
+        time: Timestamp,
+        scheme: Scheme,
+        params: Params,
+    ) -> Self {
         Self {
             params,
             treasury: Treasury::default(),
-            tip: Tip { chain, height: Height::GENESIS, time },
+            tip: Tip { chain, height: Height::GENESIS, time, scheme },
             proposer: PublicKey([0; 32]),
             randomness: chain.0,
             events: Vec::new(),

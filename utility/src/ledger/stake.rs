@@ -2,10 +2,12 @@
 
 use alloc::string::ToString;
 
+use pocket_types::bls::BlsKeyError;
 use pocket_types::codec;
 use pocket_types::id::Address;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Amount, Height};
+use pocket_types::scheme::Scheme;
 use pocket_types::state::StateRead;
 use pocket_types::transaction::{ActorKind, Role};
 
@@ -15,7 +17,7 @@ use crate::state::actor::{Actor, Status};
 use crate::state::queue::Queue;
 use crate::state::session::Windows;
 use crate::state::treasury::Pool;
-use crate::state::{ACTORS, FISHERMAN_ACL, is_pool};
+use crate::state::{ACTORS, BLS_KEYS, FISHERMAN_ACL, is_pool};
 
 /// Stakes that one block pays out; more wait for the next.
 const PAYOUTS_PER_BLOCK: usize = 1_000;
@@ -145,9 +147,34 @@ impl<S: StateRead> Ledger<S> {
         if self.actor(kind, address)?.is_some() {
             return Err(Refusal::ActorExists { kind, actor: address }.into());
         }
+        self.admit_bls_key(actor)?;
         self.replace_actor(kind, None, Some(actor))?;
         self.store.register(kind, address)?;
         self.reindex_next_session(kind, address)?;
+        Ok(())
+    }
+
+    /// The key of a validator's votes, where they are signed by BLS: proven, and nobody else's.
+    /// Checking the proof takes longer than all else that a transaction does, so it comes last, when
+    /// the signer has paid.
+    fn admit_bls_key(&mut self, actor: &Actor) -> Result<(), DeliverError> {
+        let Role::Validator { bls_key, .. } = &actor.role else { return Ok(()) };
+        let proven = match (self.tip.scheme, bls_key) {
+            (Scheme::BlsAggregate, Some(proven)) => proven,
+            (Scheme::BlsAggregate, None) => return Err(Refusal::NoBlsKey.into()),
+            (_, Some(_)) => return Err(Refusal::UnusedBlsKey.into()),
+            (_, None) => return Ok(()),
+        };
+        let key = codec::encode(&proven.key);
+        if self.store.bytes(BLS_KEYS, &key)?.is_some() {
+            return Err(Refusal::BlsKeyTaken(proven.key).into());
+        }
+        match proven.validate() {
+            Ok(()) => {}
+            Err(BlsKeyError::Unavailable(error)) => return Err(LedgerError::from(error).into()),
+            Err(error) => return Err(Refusal::BlsKey(error).into()),
+        }
+        self.store.put(BLS_KEYS, key, &actor.address());
         Ok(())
     }
 
@@ -248,8 +275,11 @@ impl<S: StateRead> Ledger<S> {
             self.replace_actor(kind, Some(&actor), None)?;
             self.store.deregister(kind, address)?;
             self.drop_delegations(kind, address)?;
-            if kind == ActorKind::Validator {
+            if let Role::Validator { bls_key, .. } = actor.role {
                 self.drop_membership(&actor.public_key);
+                if let Some(proven) = bls_key {
+                    self.store.delete(BLS_KEYS, codec::encode(&proven.key));
+                }
             }
             let (output, amount) = (actor.output, actor.stake);
             self.events.push(Event::Unstaked { kind, actor: address, output, amount });

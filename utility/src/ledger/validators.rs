@@ -71,7 +71,7 @@ impl<S: StateRead> Ledger<S> {
         }
         let current: Option<ValidatorSet> = self.store.get(VALIDATORS, ONLY)?;
         let epoch = current.as_ref().map(|set| set.epoch.next()).unwrap_or_default();
-        let next = ValidatorSet::new(epoch, members)?;
+        let next = ValidatorSet::new(epoch, members)?.signing_by(self.tip.scheme);
         if current.as_ref().is_some_and(|set| set.members == next.members) {
             return Ok(None);
         }
@@ -101,8 +101,14 @@ impl<S: StateRead> Ledger<S> {
         ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let max = usize::try_from(self.params.max_validators).unwrap_or(usize::MAX);
         let members = ranked.into_iter().take(max).filter_map(|(stake, _, actor)| {
-            let Role::Validator { vrf_key, .. } = actor.role else { return None };
-            Some(Validator { public_key: actor.public_key, vrf_key, weight: Weight(stake) })
+            let Role::Validator { vrf_key, bls_key, .. } = actor.role else { return None };
+            let bls_key = bls_key.map(|proven| proven.key);
+            Some(Validator {
+                public_key: actor.public_key,
+                vrf_key,
+                weight: Weight(stake),
+                bls_key,
+            })
         });
         Ok(members.collect())
     }

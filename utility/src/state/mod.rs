@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`ACCOUNTS`] | [`Address`] | [`Amount`](pocket_types::number::Amount); absent is 0 |
 //! | [`TREASURY`] | nothing | [`Treasury`](treasury::Treasury): pools, totals, supply |
-//! | [`CHAIN`] | nothing | [`Tip`](tip::Tip): network, height, time |
+//! | [`CHAIN`] | nothing | [`Tip`](tip::Tip): network, height, time, scheme |
 //! | [`PARAMS`] | nothing | [`Params`](crate::params::Params) |
 //! | [`ACTORS`] | kind, address | [`Actor`](actor::Actor) |
 //! | [`REGISTRY`] | kind, place | address: a dense list of the actors of a kind |
@@ -23,6 +23,7 @@
 //! | [`VOLUME`] | chain, zone | [`Volume`](claim::Volume) settled so far |
 //! | [`VALIDATORS`] | nothing | the latest validator set |
 //! | [`MEMBERSHIPS`] | public key | heights at which the validator voted |
+//! | [`BLS_KEYS`] | BLS key | address of the validator that has it |
 //! | [`OFFENCES`] | offence | nothing: already punished |
 //! | [`TRANSACTIONS`] | transaction id | nothing: seen, until it expires |
 //! | [`QUEUES`] | queue, height, place | work due at a height ([`queue`]) |
@@ -47,7 +48,7 @@ use pocket_types::state::Collection;
 pub const ACCOUNTS: Collection = Collection::new("accounts");
 /// Pools, totals and supply, in one value.
 pub const TREASURY: Collection = Collection::new("treasury");
-/// Network, height and time of the latest block, in one value.
+/// Network, height and time of the latest block, and how validators sign, in one value.
 pub const CHAIN: Collection = Collection::new("chain");
 /// Parameters, in one value.
 pub const PARAMS: Collection = Collection::new("params");
@@ -77,6 +78,8 @@ pub const VOLUME: Collection = Collection::new("volume");
 pub const VALIDATORS: Collection = Collection::new("validators");
 /// Heights at which a validator voted, by public key.
 pub const MEMBERSHIPS: Collection = Collection::new("memberships");
+/// Validators by BLS key.
+pub const BLS_KEYS: Collection = Collection::new("bls_keys");
 /// Punished offences.
 pub const OFFENCES: Collection = Collection::new("offences");
 /// Transactions that were included and have not expired.

@@ -2,6 +2,7 @@
 
 use pocket_types::id::ChainId;
 use pocket_types::number::{Height, Timestamp};
+use pocket_types::scheme::Scheme;
 use serde::{Deserialize, Serialize};
 
 /// The latest block that the ledger applied.
@@ -13,4 +14,6 @@ pub struct Tip {
     pub height: Height,
     /// Its time.
     pub time: Timestamp,
+    /// How the network's validators sign, as genesis says.
+    pub scheme: Scheme,
 }

@@ -63,7 +63,11 @@ pub fn fisherman() -> Role {
 
 pub fn validator(name: &str) -> Role {
     let seed = Domain::custom("pocket-utility tests: vrf").hash(name.as_bytes()).0;
-    Role::Validator { vrf_key: VrfSecret::from_seed(seed).public_key(), service_url: url() }
+    Role::Validator {
+        vrf_key: VrfSecret::from_seed(seed).public_key(),
+        bls_key: None,
+        service_url: url(),
+    }
 }
 
 pub fn gateway() -> Role {
@@ -109,6 +113,7 @@ pub fn genesis() -> Genesis {
             gateway: public("gate"),
         }],
         fishermen: Vec::new(),
+        scheme: Default::default(),
     }
 }
 

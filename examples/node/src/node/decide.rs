@@ -30,6 +30,7 @@ use crate::rpc::RpcError;
 const MAX_RANGE_BACKLOG: usize = 1 << 20;
 
 /// An input of one of the two machines.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Work {
     Replica(Input),
     Sync(sync::Input),

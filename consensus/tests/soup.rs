@@ -1,0 +1,63 @@
+//! The soup: every message ever sent stays deliverable, in any order, any number of times, to real
+//! replicas that crash wherever they can, beside a Byzantine one that signs what it likes.
+//!
+//! Every step is judged by oracles that share no code with the replicas (`common/paper.rs`): what is
+//! signed is signed once, in order, stored first, and allowed by the paper; each round and phase has
+//! one certificate; certificates are counted again; what is stored only moves forward; and all agree.
+//!
+//! `POCKET_SEEDS=60000 cargo test --release -p pocket-consensus --test soup` takes so many walks of
+//! each protocol.
+
+mod common;
+
+use common::world::{Soup, Subject};
+use pocket_consensus::HotPokt;
+use pocket_sim::Campaign;
+use pocket_sim::soup::{Walks, walk};
+
+/// Seeds in an ordinary run.
+const FEW: u64 = if cfg!(debug_assertions) { 600 } else { 5_000 };
+
+/// Random walks through worlds of one protocol, one after the other: with each place among the leaders
+/// Byzantine, or none; short ones and long ones.
+fn walks<P: Subject + Sync>(name: &'static str) {
+    let worlds: Vec<Soup<P>> =
+        [(&[0][..], 1, 4), (&[1], 1, 4), (&[2], 2, 3), (&[3], 1, 5), (&[2], 1, 3), (&[], 2, 3)]
+            .map(|(byzantine, heights, rounds)| Soup::new(4, byzantine, heights, rounds))
+            .into();
+    let depths = [60, 100, 160];
+    Campaign::new(name, 0..FEW).run(|seed| {
+        let world = &worlds[(seed % worlds.len() as u64) as usize];
+        let depth = depths[(seed / worlds.len() as u64 % depths.len() as u64) as usize];
+        walk(world, seed, &Walks::new(depth))
+    });
+}
+
+/// With two Byzantine validators of four, nothing is safe: the soup that finds nothing finds nothing.
+fn finds_a_fork<P: Subject>() {
+    let world = Soup::<P>::new(4, &[0, 2], 1, 4);
+    let found = (0..500).find_map(|seed| walk(&world, seed, &Walks::new(100)).err());
+    println!("{}", found.expect("two liars of four do harm"));
+}
+
+macro_rules! soups {
+    ($($name:ident: $protocol:ty),* $(,)?) => {$(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn keeps_its_promises_in_the_soup() {
+                walks::<$protocol>(concat!(stringify!($name), " soup"));
+            }
+
+            #[test]
+            fn breaks_with_two_byzantine_validators_of_four() {
+                finds_a_fork::<$protocol>();
+            }
+        }
+    )*};
+}
+
+soups! {
+    hotpokt: HotPokt,
+}
