@@ -48,7 +48,6 @@ impl Setup {
 }
 
 /// What travels.
-#[expect(clippy::large_enum_variant, reason = "most of what travels is the larger one")]
 #[derive(Clone, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "most are votes")]
 pub(crate) enum Net {
