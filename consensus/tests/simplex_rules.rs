@@ -500,6 +500,7 @@ fn what_no_honest_peer_sends_is_refused_and_charged_and_changes_nothing() {
         ("another set", (peer, by(peer, VoteData { validators: Hash([1; 32]), ..plain }))),
         ("a stranger", (stranger, by(stranger, plain))),
         ("relayed", (lab.others()[1], by(peer, plain))),
+        ("vouches", (peer, by(peer, VoteData { high: Some(Round(0)), ..plain }))),
         ("PreCommit", (peer, by(peer, VoteData { phase: Phase::PreCommit, ..plain }))),
         ("a proposal as a vote", (peer, by(peer, VoteData { phase: Phase::Propose, ..plain }))),
         (

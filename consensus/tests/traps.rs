@@ -290,6 +290,54 @@ fn a_new_round_that_names_a_block_is_refused() {
     assert_eq!(lab.replica.round(), Round(0));
 }
 
+/// A vote of the right phase that also vouches for a certificate, which nobody does in HotPOKT: counted
+/// first, it would set what the others' votes are compared with, and theirs would count for nothing.
+#[test]
+fn a_vote_that_vouches_for_a_certificate_is_refused_and_stops_no_leader() {
+    let mut lab = Lab::leader(1);
+    let others = lab.others();
+    let stray = |lab: &Lab, node: usize, phase, block| {
+        let data = VoteData { high: Some(Round(0)), ..lab.data(1, phase, block) };
+        Vote::sign(data, &key(node))
+    };
+    let refused = [(others[0], Refusal::SignsHigh(Round(0)))];
+    let vote = stray(&lab, others[0], Phase::NewRound, BlockId::default());
+    let message = NewRound { vote, high_qc: None, entry: None, commit: None };
+    let outputs = lab.hear(others[0], Message::NewRound(Box::new(message)));
+    assert_eq!(refusals(&outputs), refused);
+    assert_eq!(outputs.len(), 1);
+    let mut outputs = vec![];
+    for &node in &others[1..] {
+        outputs.extend(lab.hear(node, lab.new_round(node, 1, None)));
+    }
+    let build = outputs.into_iter().find_map(|output| match output {
+        Output::Build(request) => Some(request),
+        _ => None,
+    });
+    let block = Box::new(finish(&build.expect("two others and we are a quorum without it")));
+    let id = block.id();
+    assert_eq!(proposals(&lab.feed(Input::Built { block, change: None })).len(), 1);
+
+    for phase in [Phase::Prepare, Phase::PreCommit, Phase::Commit] {
+        let message = Message::Vote(stray(&lab, others[0], phase, id));
+        assert_eq!(refusals(&lab.hear(others[0], message)), refused);
+        let mut outputs = vec![];
+        for &node in &others[1..] {
+            let vote = lab.vote(node, 1, phase, id);
+            outputs.extend(lab.hear(node, Message::Vote(vote)));
+        }
+        assert_eq!(certificates(&outputs).len(), 1, "{phase:?}");
+    }
+    let mut lab = Lab::follower();
+    let leader = lab.leads(0);
+    let block = lab.block(leader, 0);
+    let (_, mut proposal) = lab.proposal(0, &block, None);
+    proposal.vote.data.high = Some(Round(0));
+    proposal.vote = Vote::sign(proposal.vote.data, &key(leader));
+    let outputs = lab.hear(leader, Message::Proposal(Box::new(proposal)));
+    assert_eq!(refusals(&outputs), [(leader, Refusal::SignsHigh(Round(0)))]);
+}
+
 #[test]
 fn more_than_a_third_makes_a_replica_join_a_round_and_a_quorum_lets_it_in() {
     let mut lab = Lab::follower();

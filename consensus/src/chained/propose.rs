@@ -199,7 +199,6 @@ impl<R: ChainRules> Chained<R> {
         if data.phase != Phase::Propose {
             return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
         }
-        field(&data, data.high.is_none(), "highest round")?;
         field(&data, data.height == proposal.block.header.height, "height")?;
         if !self.is_current(now, from, data.epoch, data.height, fx) {
             return Ok(());

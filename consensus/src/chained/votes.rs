@@ -5,7 +5,7 @@ use pocket_types::number::Timestamp;
 use pocket_types::vote::{Phase, Vote};
 
 use super::ballots::Ballots;
-use super::{ChainRules, Chained, Fx, Heard, field};
+use super::{ChainRules, Chained, Fx, Heard};
 use crate::common::tally::Added;
 use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
@@ -101,7 +101,6 @@ impl<R: ChainRules> Chained<R> {
         if data.phase != Phase::Prepare {
             return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
         }
-        field(&data, data.high.is_none(), "highest round")?;
         if vote.signer != from {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }

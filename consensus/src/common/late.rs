@@ -38,6 +38,7 @@ impl Core {
 
     /// Collects a Commit vote for the tip. False if it is none, or known.
     pub(crate) fn on_late_commit(&mut self, from: PublicKey, vote: Vote) -> Result<bool, Refusal> {
+        self.check_network(&vote.data)?;
         if vote.signer != from {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }

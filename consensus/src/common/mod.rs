@@ -225,7 +225,9 @@ impl Core {
         self.signer.as_ref().is_some_and(|signer| signer.may_sign(data))
     }
 
-    /// Refuses what belongs to another network or protocol.
+    /// Refuses what belongs to another network or protocol, or vouches for a certificate where nobody
+    /// does. Votes are counted by what they say, so one that says more than its phase has room for would
+    /// stand in the place of what all others say.
     pub(crate) fn check_network(&self, data: &VoteData) -> Heard {
         if data.protocol != self.protocol {
             return Err(Refusal::WrongProtocol { got: data.protocol, expected: self.protocol });
@@ -233,7 +235,8 @@ impl Core {
         if data.chain != self.tip.chain() {
             return Err(Refusal::WrongChain { got: data.chain, expected: self.tip.chain() });
         }
-        Ok(())
+        let vouches = data.phase == Phase::NewRound && self.protocol.signs_high();
+        data.high.filter(|_| !vouches).map_or(Ok(()), |high| Err(Refusal::SignsHigh(high)))
     }
 
     /// The signer's position, for a vote by the set that decides now.

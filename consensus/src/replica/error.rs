@@ -196,8 +196,11 @@ pub enum Refusal {
     /// A NewRound that names a block.
     #[error("a NewRound signature names block {0}")]
     NewRoundBlock(BlockId),
-    /// A signature that vouches for a certificate in a protocol where none does.
-    #[error("vouches for a certificate of round {0}, which this protocol doesn't sign")]
+    /// A signature that vouches for a certificate in a protocol where none does, or in a phase where
+    /// none does.
+    #[error(
+        "vouches for a certificate of round {0}, which is not signed in this protocol and phase"
+    )]
     SignsHigh(Round),
     /// A vote sent to somebody who doesn't lead its round.
     #[error("a vote for round {0}, which we don't lead")]

@@ -27,9 +27,6 @@ impl Tendermint {
         if vote.signer != from {
             return Err(Refusal::Relayed { signer: vote.signer, from });
         }
-        if let Some(high) = data.high {
-            return Err(Refusal::SignsHigh(high));
-        }
         if data.height < self.core.height() {
             let late = data.phase == Phase::Commit && self.core.on_late_commit(from, vote)?;
             if !late {

@@ -160,9 +160,6 @@ impl Tendermint {
         if data.phase != Phase::Propose {
             return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
         }
-        if let Some(high) = data.high {
-            return Err(Refusal::SignsHigh(high));
-        }
         if data.height > self.core.height() {
             let decision = proposal.block.header.parent_certificate.clone();
             let message = Message::Proposal(Box::new(proposal));
