@@ -83,6 +83,16 @@ fn byzantine(weights: &[u64], who: &[usize]) -> Setup {
     Setup { byzantine, mischief: Mischief::ALL.to_vec(), ..Setup::cheap(weights) }
 }
 
+/// Validators come, go, and change weight.
+fn changing() -> Setup {
+    let mut setup = honest(&[10; 4]);
+    setup.changes.insert(2, vec![10, 10, 10, 0, 10]);
+    setup.changes.insert(5, vec![10, 20, 10, 10, 10]);
+    setup.changes.insert(6, vec![10, 20, 10, 10]);
+    setup.changes.insert(11, vec![10, 10, 10, 10, 10]);
+    setup
+}
+
 /// The same campaigns for each protocol.
 macro_rules! campaigns {
     ($($name:ident: $protocol:ty),* $(,)?) => {$(
@@ -126,6 +136,19 @@ macro_rules! campaigns {
             fn seven_validators_survive_two_byzantine_ones() {
                 let name = concat!(stringify!($name), " lives of 7, 2 Byzantine");
                 campaign(name, &byzantine(&[10; 7], &[0, 3]), 1, 3_000..3_060);
+            }
+
+            #[test]
+            fn changes_of_the_validators_survive() {
+                let name = concat!(stringify!($name), " lives of 4 to 5, changing");
+                campaign(name, &changing(), 1, 5_000..5_060);
+            }
+
+            #[test]
+            fn real_signatures_change_nothing() {
+                let name = concat!(stringify!($name), " lives of 4, 1 Byzantine, real keys");
+                let real = Setup { cheap: false, ..byzantine(&[10; 4], &[1]) };
+                campaign(name, &real, 0, 4_000..4_030);
             }
         }
     )*};
@@ -202,19 +225,4 @@ mod elections {
         let real = Setup { cheap: false, ..elected(byzantine(&[10; 4], &[1]), 26) };
         campaign::<HotPokt>("hotpokt, elected, real keys", &real, 0, 4_000..4_080);
     }
-}
-
-/// A few lives with real keys.
-#[test]
-fn real_signatures_change_nothing() {
-    let real = |setup| Setup { cheap: false, ..setup };
-    let lives = |setup: Setup, observers, seeds: std::ops::Range<u64>| {
-        let nodes = setup.weights.len() + observers;
-        for seed in seeds {
-            let plan = Plan::random(seed, &PlanConfig::new(nodes, HEAL));
-            run::<HotPokt>(&setup, nodes, &plan).unwrap_or_else(|e| panic!("{e}\n{plan}"));
-        }
-    };
-    lives(real(honest(&[10; 4])), 1, 0..30);
-    lives(real(byzantine(&[10; 4], &[1])), 0, 4_000..4_030);
 }

@@ -7,7 +7,9 @@
 mod common;
 
 use common::{Setup, Sim, check, height, simulate_by};
-use pocket_consensus::{HotPokt, Protocol};
+use pocket_consensus::{
+    ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, Simplex, Tendermint,
+};
 use pocket_sim::{Campaign, Counters, Fault, Plan, Random, Window};
 use pocket_types::number::{Duration, Timestamp};
 
@@ -138,4 +140,10 @@ macro_rules! crash_campaigns {
 
 crash_campaigns! {
     hotpokt: HotPokt,
+    tendermint: Tendermint,
+    simplex: Simplex,
+    chained_hotstuff: ChainedHotStuff,
+    hotstuff2: HotStuff2,
+    jolteon: Jolteon,
+    fast_hotstuff: FastHotStuff,
 }

@@ -8,7 +8,7 @@ use common::{Event, Setup, Sim, check, height, simulate_by};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{Record, Simplex};
-use pocket_sim::{Counters, Fate, Fault, Plan, PlanConfig, Window, explore};
+use pocket_sim::{Fate, Fault, Plan, Window};
 use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use pocket_types::vote::Phase;
@@ -390,85 +390,4 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
         assert!(!ids.is_empty(), "evidence goes into blocks");
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "and into one each");
     }
-}
-
-const HEAL: Timestamp = Timestamp(1_500);
-const END: Timestamp = Timestamp(20_000);
-
-/// Agreement all the time, and five more blocks everywhere once the network has healed.
-fn run(setup: &Setup, nodes: usize, plan: &Plan) -> Result<Counters, String> {
-    let mut sim = simulate_by::<Simplex>(setup.clone(), nodes, plan.clone());
-    sim.run_until(HEAL).map_err(|error| error.to_string())?;
-    let goal = (0..nodes).map(|node| height(&sim, node)).max().unwrap_or(0) + 5;
-    let lags = |sim: &Sims| {
-        (0..nodes).any(|node| !setup.byzantine.contains(&node) && height(sim, node) < goal)
-    };
-    let reached = sim.run_while(END, lags).map_err(|error| error.to_string())?;
-    check(&sim, nodes)?;
-    if !reached {
-        let heights: Vec<u64> = (0..nodes).map(|node| height(&sim, node)).collect();
-        return Err(format!("heights {heights:?} at the end, goal {goal}"));
-    }
-    Ok(sim.counters().clone())
-}
-
-fn campaign(setup: Setup, observers: usize, seeds: std::ops::Range<u64>) {
-    let nodes = setup.weights.len() + observers;
-    let config = PlanConfig {
-        max_delay: Duration(40),
-        max_skew: Duration(50),
-        max_effect: 120,
-        ..PlanConfig::new(nodes, HEAL)
-    };
-    let mut totals: Option<Counters> = None;
-    explore(seeds, &config, |plan| {
-        let counters = run(&setup, nodes, plan)?;
-        match &mut totals {
-            Some(totals) => totals.add(&counters),
-            None => totals = Some(counters),
-        }
-        Ok::<(), String>(())
-    });
-    for (fault, count) in totals.expect("plans ran").faults() {
-        assert!(count > 0, "no {fault} took effect: the campaign has not tested it");
-    }
-}
-
-/// As many seeds as `SIMPLEX_SEEDS` says, or this many.
-fn seeds(from: u64, count: u64) -> std::ops::Range<u64> {
-    let count = std::env::var("SIMPLEX_SEEDS").ok().and_then(|n| n.parse().ok()).unwrap_or(count);
-    from..from + count
-}
-
-#[test]
-fn four_validators_survive() {
-    campaign(Setup::cheap(&[10; 4]), 1, seeds(0, 200));
-}
-
-#[test]
-fn seven_validators_survive() {
-    campaign(Setup::cheap(&[10; 7]), 0, seeds(100_000, 60));
-}
-
-#[test]
-fn uneven_weights_survive_changes_of_the_set() {
-    let mut setup = Setup::cheap(&[30, 25, 20, 15, 10]);
-    setup.changes.insert(4, vec![30, 25, 20, 15, 20]);
-    setup.changes.insert(7, vec![10, 25, 20, 15, 20]);
-    setup.changes.insert(8, vec![10, 10, 10, 10, 10]);
-    campaign(setup, 0, seeds(200_000, 100));
-}
-
-#[test]
-fn four_validators_survive_a_byzantine_one() {
-    let mut setup = Setup::cheap(&[10; 4]);
-    setup.byzantine = group(&[2]);
-    campaign(setup, 0, seeds(300_000, 120));
-}
-
-#[test]
-fn seven_validators_survive_two_byzantine_ones() {
-    let mut setup = Setup::cheap(&[10; 7]);
-    setup.byzantine = group(&[0, 3]);
-    campaign(setup, 0, seeds(400_000, 40));
 }

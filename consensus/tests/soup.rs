@@ -11,32 +11,39 @@
 mod common;
 
 use common::world::{Soup, Subject};
-use pocket_consensus::HotPokt;
+use pocket_consensus::{
+    ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Simplex, Tendermint,
+};
 use pocket_sim::Campaign;
 use pocket_sim::soup::{Walks, walk};
 
 /// Seeds in an ordinary run.
-const FEW: u64 = if cfg!(debug_assertions) { 600 } else { 5_000 };
+const FEW: u64 = if cfg!(debug_assertions) { 40 } else { 400 };
 
-/// Random walks through worlds of one protocol, one after the other: with each place among the leaders
-/// Byzantine, or none; short ones and long ones.
+/// Walks of a seed, all in one world: booting it costs more than a walk.
+const WALKS: u64 = 20;
+
+/// Random walks through worlds of one protocol: with each place among the leaders Byzantine, or none;
+/// short ones and long ones.
 fn walks<P: Subject + Sync>(name: &'static str) {
+    // Three phases in three blocks take three rounds.
+    let more = if P::ID.is_chained() { 2 } else { 0 };
     let worlds: Vec<Soup<P>> =
         [(&[0][..], 1, 4), (&[1], 1, 4), (&[2], 2, 3), (&[3], 1, 5), (&[2], 1, 3), (&[], 2, 3)]
-            .map(|(byzantine, heights, rounds)| Soup::new(4, byzantine, heights, rounds))
+            .map(|(byzantine, heights, rounds)| Soup::new(4, byzantine, heights, rounds + more))
             .into();
     let depths = [60, 100, 160];
     Campaign::new(name, 0..FEW).run(|seed| {
         let world = &worlds[(seed % worlds.len() as u64) as usize];
         let depth = depths[(seed / worlds.len() as u64 % depths.len() as u64) as usize];
-        walk(world, seed, &Walks::new(depth))
+        walk(world, seed * WALKS..(seed + 1) * WALKS, &Walks::new(depth))
     });
 }
 
 /// With two Byzantine validators of four, nothing is safe: the soup that finds nothing finds nothing.
 fn finds_a_fork<P: Subject>() {
-    let world = Soup::<P>::new(4, &[0, 2], 1, 4);
-    let found = (0..500).find_map(|seed| walk(&world, seed, &Walks::new(100)).err());
+    let world = Soup::<P>::new(4, &[0, 2], 1, if P::ID.is_chained() { 6 } else { 4 });
+    let found = walk(&world, 0..2_000, &Walks::new(100)).err();
     println!("{}", found.expect("two liars of four do harm"));
 }
 
@@ -60,4 +67,10 @@ macro_rules! soups {
 
 soups! {
     hotpokt: HotPokt,
+    tendermint: Tendermint,
+    simplex: Simplex,
+    chained_hotstuff: ChainedHotStuff,
+    hotstuff2: HotStuff2,
+    jolteon: Jolteon,
+    fast_hotstuff: FastHotStuff,
 }

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use lock::{Flaw, Message, NODES, Node, agree};
 use pocket_sim::soup::{
-    Bounds, Choice, Failure, Fingerprint, Local, Script, Sent, Tally, View, Walks, World, exhaust,
+    Bounds, Choice, Failure, Fingerprint, Forged, Local, Script, Sent, Tally, View, Walks, World, exhaust,
     replay, walk,
 };
 use pocket_sim::{Context, Plan, PlanConfig, Process, Simulation};
@@ -70,14 +70,13 @@ impl World for Lock {
         node.process().0.state.view < self.views
     }
 
-    fn forge(&self, view: &View<'_, Node>) -> Vec<Sent<Message>> {
+    fn forge(&self, view: &View<'_, Node>) -> Vec<Forged<Message>> {
         if view.messages().any(|sent| self.forged.contains(&sent.message)) {
             return Vec::new();
         }
-        let to = (0..NODES).filter(|&to| to != BYZANTINE);
-        let each =
-            |to| self.forged.iter().map(move |&message| Sent { from: BYZANTINE, to, message });
-        to.flat_map(each).collect()
+        let to: Vec<usize> = (0..NODES).filter(|&to| to != BYZANTINE).collect();
+        let forged = self.forged.iter();
+        forged.map(|&message| Forged { from: BYZANTINE, to: to.clone(), message }).collect()
     }
 
     fn fingerprint(&self, node: &Local<Node>, to: &mut Fingerprint) {
@@ -120,7 +119,7 @@ fn stays_chosen(view: &View<'_, Node>) -> Result<(), String> {
 fn first_failure(world: &Lock, walks: &Walks, most: u64) -> Option<(u64, Failure)> {
     let mut steps = 0;
     for seed in 0.. {
-        match walk(world, seed, walks) {
+        match walk(world, [seed], walks) {
             Ok(tally) if steps + tally.steps > most => break,
             Ok(tally) => steps += tally.steps,
             Err(failure) => return Some((steps + failure.length as u64, *failure)),
@@ -169,7 +168,7 @@ fn walks_of_a_sound_protocol_find_nothing() {
     world.forged = [0, 1].map(|value| Message::Propose { view: 1, value, justify: None }).into();
     let mut total = Tally::default();
     for seed in 0..1_000 {
-        total.add(&walk(&world, seed, &Walks::new(100)).unwrap_or_else(|e| panic!("{e}")));
+        total.add(&walk(&world, [seed], &Walks::new(100)).unwrap_or_else(|e| panic!("{e}")));
     }
     assert!(total.steps > 30_000);
     assert!(total.faults().iter().all(|(_, count)| *count > 0), "{total:?}");
@@ -191,7 +190,7 @@ fn a_failure_is_shrunk_to_what_it_needs_and_its_text_runs_again() {
         assert_eq!(replay(&world, &fewer), Ok(()), "step {index} is not needed:\n{text}");
     }
     assert_eq!(replay(&Lock::new(Flaw::None, 3), &script), Ok(()), "the mended protocol");
-    assert_eq!(walk(&world, failure.seed.unwrap(), &Walks::new(60)).unwrap_err().to_string(), text);
+    assert_eq!(walk(&world, [failure.seed.unwrap()], &Walks::new(60)).unwrap_err().to_string(), text);
 }
 
 /// Nodes 0, 1 and 3 choose 0 in the first view, though 3 stores its lock after it said that it had

@@ -23,7 +23,8 @@ use crate::replica::output::Output;
 use crate::signer::position;
 
 impl Tendermint {
-    /// Whether this proposer has yet to propose in this round.
+    /// Whether this proposer has yet to propose in this round. Not where it knows a polka of the very
+    /// round: then an earlier life of it, or a twin, has.
     fn may_propose(&self) -> bool {
         let data = self.core.data(self.round.number, Phase::Propose, BlockId::default());
         let last = self.core.signer.as_ref().and_then(|signer| signer.last());
@@ -32,6 +33,7 @@ impl Tendermint {
             && self.round.proposed.is_none()
             && !self.round.building
             && self.core.decision.is_none()
+            && self.valid.as_ref().is_none_or(|valid| valid.data.round < self.round.number)
             && last.is_none_or(|last| position(&last.data) < position(&data))
     }
 
@@ -40,8 +42,7 @@ impl Tendermint {
         if now < self.pace.due || !self.may_propose() {
             return;
         }
-        let valid = self.valid.as_ref().filter(|valid| valid.data.round < self.round.number);
-        let valid = valid.filter(|_| cfg!(not(pocket_trap = "tendermint-valid-value")));
+        let valid = self.valid.as_ref().filter(|_| cfg!(not(pocket_trap = "tendermint-valid-value")));
         let Some(valid) = valid.cloned() else {
             self.round.building = true;
             return self.core.build(now, fx);

@@ -3,7 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod campaign;
 mod faults;
 mod lab;
 mod oracles;

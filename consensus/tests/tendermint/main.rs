@@ -3,7 +3,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod campaign;
 mod rules;
 
 use std::collections::BTreeSet;

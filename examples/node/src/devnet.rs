@@ -576,7 +576,7 @@ fn write_genesis(
     write_json(path, &genesis)
 }
 
-/// Two ports for each node: those asked for, those of an earlier run, or any that are free.
+/// Two ports for each node: those asked for, those of an earlier run, or some that are free.
 fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
     let count = 2 * NODES.len();
     let earlier = earlier_ports(directory);
@@ -595,7 +595,10 @@ fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
                 .with_context(|| format!("--port-base {base} leaves no room for {count} ports"))?;
             (base..=last).collect()
         }
-        None => earlier.unwrap_or_else(|| vec![0; count]),
+        None => match earlier {
+            Some(earlier) => earlier,
+            None => return free_ports(count),
+        },
     };
     let mut listeners = Vec::new();
     for port in wanted {
@@ -605,6 +608,25 @@ fn ports(base: Option<u16>, directory: &Path) -> Result<Vec<u16>> {
         })?);
     }
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// Free ports below those from which systems take the ports of outgoing connections: such a
+/// connection could otherwise hold a node's port when the node comes back. The search begins at
+/// another place in each process, so that two devnets started together don't meet.
+fn free_ports(count: usize) -> Result<Vec<u16>> {
+    const FROM: u16 = 10_000;
+    const BELOW: u16 = 32_000;
+    let all = usize::from(BELOW - FROM);
+    let start = std::process::id() as usize * count % all;
+    let free: Vec<u16> = (FROM..BELOW)
+        .cycle()
+        .skip(start)
+        .take(all)
+        .filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .take(count)
+        .collect();
+    ensure!(free.len() == count, "no {count} free ports between {FROM} and {BELOW}");
+    Ok(free)
 }
 
 /// The ports of an earlier run in this directory, which the chain's service URLs name.

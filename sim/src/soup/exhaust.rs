@@ -257,7 +257,8 @@ impl<W: World> Search<'_, W> {
 
     fn forge(&mut self, state: &mut State<W>, moved: usize, mut sent: Vec<u32>) -> Vec<u32> {
         let forged = self.world.forge(&view(&self.pool, state, moved, 0, &sent));
-        let ids: Vec<u32> = forged.into_iter().map(|forged| self.pool.forge(forged)).collect();
+        let mut ids = Vec::new();
+        forged.iter().for_each(|forged| self.pool.forge(forged, &mut ids));
         sent.extend(self.include(state, &ids));
         sent
     }

@@ -30,7 +30,7 @@ use pocket_types::number::Timestamp;
 use crate::process::Process;
 
 pub use exhaust::{Bounds, Explored, exhaust};
-pub use pool::Sent;
+pub use pool::{Forged, Sent};
 pub use script::{Choice, Failure, Script, ScriptError, replay};
 pub use walk::{Tally, Walks, walk};
 
@@ -63,7 +63,7 @@ pub trait World {
     /// Messages that Byzantine nodes add: asked at the beginning and whenever a message was sent that
     /// had not been sent before ([`View::sent`]). For [`exhaust`] the answers over a run must add up
     /// to the same set whatever the order in which the same messages were sent.
-    fn forge(&self, _view: &View<'_, Self::Process>) -> Vec<Sent<Message<Self>>> {
+    fn forge(&self, _view: &View<'_, Self::Process>) -> Vec<Forged<Message<Self>>> {
         Vec::new()
     }
 

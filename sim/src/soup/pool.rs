@@ -20,6 +20,17 @@ pub struct Sent<M> {
     pub message: M,
 }
 
+/// A message that somebody could say in a Byzantine node's name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forged<M> {
+    /// In whose name.
+    pub from: usize,
+    /// Whom it may reach.
+    pub to: Vec<usize>,
+    /// What it says.
+    pub message: M,
+}
+
 struct Entry<M> {
     sent: Sent<M>,
     key: u128,
@@ -79,9 +90,12 @@ impl<M: Clone + Serialize> Pool<M> {
         }
     }
 
-    pub(super) fn forge(&mut self, sent: Sent<M>) -> u32 {
-        let digest = blake3::hash(&codec::encode(&sent.message));
-        self.add(digest, sent.from, sent.to, || sent.message, true)
+    /// Adds what is forged, once for each receiver.
+    pub(super) fn forge(&mut self, forged: &Forged<M>, each: &mut Vec<u32>) {
+        let digest = blake3::hash(&codec::encode(&forged.message));
+        for &to in &forged.to {
+            each.push(self.add(digest, forged.from, to, || forged.message.clone(), true));
+        }
     }
 
     fn add(

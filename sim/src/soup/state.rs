@@ -102,8 +102,9 @@ impl<'w, W: World> Soup<'w, W> {
 
     fn forge(&mut self) {
         let known = self.pool.len() as u32;
+        let mut ids = Vec::new();
         for forged in self.world.forge(&self.view()) {
-            self.pool.forge(forged);
+            self.pool.forge(&forged, &mut ids);
         }
         self.include(known);
     }

@@ -99,34 +99,50 @@ impl Tally {
     }
 }
 
-/// Takes one random walk.
+/// Takes a random walk for each seed, all from one beginning: booting the nodes and forging what
+/// comes first costs more than a walk.
 ///
 /// # Errors
 ///
 /// The promise is broken: the shortest path that shrinking finds.
-pub fn walk<W: World>(world: &W, seed: u64, walks: &Walks) -> Result<Tally, Box<Failure>> {
-    let mut soup =
-        Soup::new(world).map_err(|reason| Failure::new(world, Some(seed), Vec::new(), reason))?;
+pub fn walk<W: World>(
+    world: &W,
+    seeds: impl IntoIterator<Item = u64>,
+    walks: &Walks,
+) -> Result<Tally, Box<Failure>> {
+    let mut soup = Soup::new(world).map_err(|e| Failure::new(world, None, Vec::new(), e))?;
+    let mut tally = Tally::default();
+    for seed in seeds {
+        soup.reset();
+        walk_once(&mut soup, seed, walks, &mut tally)
+            .map_err(|(acts, reason)| Failure::new(world, Some(seed), acts, reason))?;
+    }
+    Ok(tally)
+}
+
+fn walk_once<W: World>(
+    soup: &mut Soup<'_, W>,
+    seed: u64,
+    walks: &Walks,
+    tally: &mut Tally,
+) -> Result<(), (Vec<Act>, String)> {
     let mut random = Random::new(seed);
     let ranked = random.below(2) == 0;
     let mut walker =
         Walker { seed, ranked, acts: Vec::new(), fresh: Vec::new(), taken: Vec::new() };
-    walker.hear(&soup, &mut random);
+    walker.hear(soup, &mut random);
     let mix = walks.mix(&mut random);
-    let mut tally = Tally { walks: 1, ..Tally::default() };
+    tally.walks += 1;
     for _ in 0..walks.depth {
-        let Some(act) = walker.choose(&soup, &mix, &mut random, &mut tally) else { continue };
+        let Some(act) = walker.choose(soup, &mix, &mut random, tally) else { continue };
         walker.acts.push(act);
         match soup.apply(act) {
-            Ok(_) => walker.hear(&soup, &mut random),
-            Err(reason) => {
-                let acts = std::mem::take(&mut walker.acts);
-                return Err(Failure::new(world, Some(seed), acts, reason));
-            }
+            Ok(_) => walker.hear(soup, &mut random),
+            Err(reason) => return Err((std::mem::take(&mut walker.acts), reason)),
         }
         tally.steps += 1;
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// How many untaken messages are looked at for the one of highest rank.

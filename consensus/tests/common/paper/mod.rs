@@ -1,11 +1,19 @@
 //! The rules of the protocols a second time, as their papers have them, over nothing but what honest
 //! validators signed and stored. No code is shared with the replicas.
 
+mod chained;
+mod hotpokt;
+mod simplex;
+mod tendermint;
+
+use std::ops::Range;
+
+use pocket_consensus::Protocol;
 use pocket_consensus::replica::message::Message;
-use pocket_consensus::{HotPokt, Protocol};
+use pocket_types::block::Header;
 use pocket_types::id::BlockId;
 use pocket_types::number::{Height, Round};
-use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
+use pocket_types::vote::{self, Certificate, Phase, Vote, VoteData};
 
 use super::{Disk, Mark, node_of};
 use pocket_sim::cheap::CheapKeys;
@@ -41,6 +49,41 @@ impl Facts<'_> {
         })
     }
 
+    /// Whether a certificate of a height and phase names this block in a round of this range.
+    pub fn certified_between(
+        &self,
+        phase: Phase,
+        height: Height,
+        block: BlockId,
+        mut rounds: Range<u64>,
+    ) -> bool {
+        rounds.any(|round| self.certified(phase, height, Round(round), block))
+    }
+
+    /// Whether a quorum gave up the rounds before this one.
+    pub fn timed_out(&self, round: Round) -> bool {
+        self.certified(Phase::NewRound, Height::GENESIS, round, BlockId::default())
+    }
+
+    /// The header of a block that an honest node stored.
+    pub fn header(&self, block: &BlockId) -> Option<&Header> {
+        self.disks.iter().find_map(|disk| disk.headers.get(block))
+    }
+
+    /// What an honest leader must have signed before others may vote for its block.
+    pub fn proposed(&self, data: &VoteData) -> Result<(), String> {
+        let leader = self.leader_of(data);
+        let same = |vote: &Vote| {
+            vote.data.phase == Phase::Propose
+                && (vote.data.height, vote.data.round) == (data.height, data.round)
+                && vote.data.block == data.block
+        };
+        if self.byzantine[leader] || self.disks[leader].signed.iter().any(same) {
+            return Ok(());
+        }
+        Err("which nobody proposed".into())
+    }
+
     /// Blocks that honest nodes signed in this place.
     fn named(&self, data: &VoteData) -> impl Iterator<Item = BlockId> {
         let signed = self.disks.iter().flat_map(|disk| &disk.signed);
@@ -56,6 +99,12 @@ impl Facts<'_> {
             return Err(format!("two certificates at {:?}", slot(data)));
         }
         Ok(())
+    }
+
+    /// Who leads the round of a signature.
+    pub fn leader_of(&self, data: &VoteData) -> usize {
+        let height = if data.protocol.is_chained() { Height(0) } else { data.height };
+        self.leader(height, data.round)
     }
 
     /// Who leads a round, where leaders take turns by public key.
@@ -122,10 +171,12 @@ pub fn new_vote<P: Paper>(facts: &Facts<'_>, past: &[Vote], vote: &Vote) -> Resu
     P::may_sign(facts, me, past, data).map_err(|why| format!("{}, {why}", what()))
 }
 
-/// What is stored only moves forward.
+/// What is stored only moves forward; Simplex keeps a notarization for each view, in any order.
 pub fn new_mark(before: &[Mark], mark: &Mark) -> Result<(), String> {
-    let back =
-        |data: &VoteData, other: &VoteData| data.height == other.height && other.round > data.round;
+    let back = |data: &VoteData, other: &VoteData| {
+        let ordered = data.protocol != vote::Protocol::Simplex;
+        ordered && data.height == other.height && other.round > data.round
+    };
     let goes_back = before.iter().any(|other| match (mark, other) {
         (Mark::High(data), Mark::High(other)) | (Mark::Lock(data), Mark::Lock(other)) => {
             back(data, other)
@@ -149,85 +200,11 @@ pub trait Paper: Protocol {
     fn decides(facts: &Facts<'_>, height: Height, block: BlockId) -> bool;
 }
 
-/// Whether a certificate of a height and phase names this block in a round of this range.
-fn certified_between(
-    facts: &Facts<'_>,
-    (phase, height, block): (Phase, Height, BlockId),
-    rounds: std::ops::Range<u64>,
-) -> bool {
-    rounds.into_iter().any(|round| facts.certified(phase, height, Round(round), block))
-}
-
-fn of_height(past: &[Vote], height: Height, phase: Phase) -> impl Iterator<Item = &VoteData> {
+/// What somebody signed at a height in a phase.
+pub fn of_height(past: &[Vote], height: Height, phase: Phase) -> impl Iterator<Item = &VoteData> {
     let data = past.iter().map(|vote| &vote.data);
     data.filter(move |data| (data.height, data.phase) == (height, phase))
 }
 
 /// Rounds that are looked at for a decision.
-const ROUNDS: u64 = 16;
-
-/// Basic HotStuff (arXiv 1803.05069, algorithm 2).
-impl Paper for HotPokt {
-    fn may_sign(
-        facts: &Facts<'_>,
-        me: usize,
-        past: &[Vote],
-        data: &VoteData,
-    ) -> Result<(), String> {
-        let VoteData { height, round, phase, block, .. } = *data;
-        let of_round = |phase| facts.certified(phase, height, round, block);
-        match phase {
-            Phase::NewRound => Ok(()),
-            Phase::Propose if facts.leader(height, round) != me => Err("as no leader".into()),
-            Phase::Propose => Ok(()),
-            Phase::Prepare => {
-                let leader = facts.leader(height, round);
-                let proposed = |data: &VoteData| (data.round, data.block) == (round, block);
-                if !facts.byzantine[leader]
-                    && !of_height(&facts.disks[leader].signed, height, Phase::Propose).any(proposed)
-                {
-                    return Err("which nobody proposed".into());
-                }
-                // safeNode, where lockedQC is the PreCommit certificate behind a Commit vote.
-                let locked = of_height(past, height, Phase::Commit).max_by_key(|data| data.round);
-                let stored = facts.disks[me].marks.iter().filter_map(|mark| match mark {
-                    Mark::Lock(data) if data.height == height && data.round < round => Some(data),
-                    _ => None,
-                });
-                let Some(lock) = stored.chain(locked).max_by_key(|data| data.round) else {
-                    return Ok(());
-                };
-                let later = lock.round.0 + 1..round.0;
-                if lock.block == block
-                    || certified_between(facts, (Phase::Prepare, height, block), later)
-                {
-                    return Ok(());
-                }
-                Err(format!("locked on {}", show(lock)))
-            }
-            Phase::PreCommit if of_round(Phase::Prepare) => Ok(()),
-            // Who decides by another's certificate still says that it was there.
-            Phase::Commit if of_round(Phase::PreCommit) || of_round(Phase::Commit) => Ok(()),
-            Phase::PreCommit | Phase::Commit => Err("which no certificate allows".into()),
-        }
-    }
-
-    fn may_say(facts: &Facts<'_>, me: usize, message: &Message) -> Result<(), String> {
-        let (vote, shown) = match message {
-            Message::NewRound(message) => (&message.vote, &message.high_qc),
-            Message::Proposal(proposal) => (&proposal.vote, &proposal.justify),
-            _ => return Ok(()),
-        };
-        let data = &vote.data;
-        let seen = of_height(&facts.disks[me].signed, data.height, Phase::PreCommit);
-        let highest = seen.map(|data| data.round).filter(|round| *round < data.round).max();
-        if shown.as_ref().map(|shown| shown.data.round) < highest {
-            return Err(format!("node {me} hides a certificate at {}", show(data)));
-        }
-        Ok(())
-    }
-
-    fn decides(facts: &Facts<'_>, height: Height, block: BlockId) -> bool {
-        certified_between(facts, (Phase::Commit, height, block), 0..ROUNDS)
-    }
-}
+pub const ROUNDS: u64 = 32;
