@@ -148,7 +148,7 @@ macro_rules! campaigns {
             fn real_signatures_change_nothing() {
                 let name = concat!(stringify!($name), " lives of 4, 1 Byzantine, real keys");
                 let real = Setup { cheap: false, ..byzantine(&[10; 4], &[1]) };
-                campaign(name, &real, 0, 4_000..4_030);
+                campaign(name, &real, 0, 4_000..4_060);
             }
         }
     )*};

@@ -16,8 +16,8 @@ use pocket_types::number::{Duration, Timestamp};
 const NODES: usize = 4;
 
 /// Heights of a life, and how many lives an ordinary run has.
-const HEIGHTS: u64 = if cfg!(debug_assertions) { 200 } else { 1_000 };
-const FEW: u64 = if cfg!(debug_assertions) { 1 } else { 2 };
+const HEIGHTS: u64 = if cfg!(debug_assertions) { 100 } else { 1_000 };
+const FEW: u64 = 4;
 
 /// Faults begin and end all through a life.
 const FAULTY: Timestamp = Timestamp(20 * HEIGHTS);
@@ -71,7 +71,8 @@ impl Total for Life {
     }
 
     fn faults(&self) -> Vec<(&'static str, u64)> {
-        vec![("delivery", self.counters.delivered)]
+        let of = &self.counters;
+        vec![("delivery", of.delivered), ("partition", of.partitioned), ("crash", of.crashes)]
     }
 
     fn steps(&self) -> u64 {

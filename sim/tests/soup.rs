@@ -10,8 +10,8 @@ use std::hash::{Hash, Hasher};
 
 use lock::{Flaw, Message, NODES, Node, agree};
 use pocket_sim::soup::{
-    Bounds, Choice, Failure, Fingerprint, Forged, Local, Script, Sent, Tally, View, Walks, World, exhaust,
-    replay, walk,
+    Bounds, Choice, Failure, Fingerprint, Forged, Local, Script, Sent, Tally, View, Walks, World,
+    exhaust, replay, walk,
 };
 use pocket_sim::{Context, Plan, PlanConfig, Process, Simulation};
 use pocket_types::machine::{Machine, Receipt, Step, Tick};
@@ -190,7 +190,10 @@ fn a_failure_is_shrunk_to_what_it_needs_and_its_text_runs_again() {
         assert_eq!(replay(&world, &fewer), Ok(()), "step {index} is not needed:\n{text}");
     }
     assert_eq!(replay(&Lock::new(Flaw::None, 3), &script), Ok(()), "the mended protocol");
-    assert_eq!(walk(&world, [failure.seed.unwrap()], &Walks::new(60)).unwrap_err().to_string(), text);
+    assert_eq!(
+        walk(&world, [failure.seed.unwrap()], &Walks::new(60)).unwrap_err().to_string(),
+        text
+    );
 }
 
 /// Nodes 0, 1 and 3 choose 0 in the first view, though 3 stores its lock after it said that it had

@@ -42,7 +42,8 @@ impl Tendermint {
         if now < self.pace.due || !self.may_propose() {
             return;
         }
-        let valid = self.valid.as_ref().filter(|_| cfg!(not(pocket_trap = "tendermint-valid-value")));
+        let valid =
+            self.valid.as_ref().filter(|_| cfg!(not(pocket_trap = "tendermint-valid-value")));
         let Some(valid) = valid.cloned() else {
             self.round.building = true;
             return self.core.build(now, fx);

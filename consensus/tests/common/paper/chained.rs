@@ -81,9 +81,8 @@ impl<P: ChainPaper> Paper for P {
                     return Err(format!("and vouches for round {high}"));
                 }
                 let signed = facts.disks.iter().flat_map(|disk| &disk.signed);
-                let mut blocks = signed.filter(|vote| {
-                    (vote.data.phase, vote.data.round) == (Phase::Prepare, high)
-                });
+                let mut blocks = signed
+                    .filter(|vote| (vote.data.phase, vote.data.round) == (Phase::Prepare, high));
                 let certified = blocks.any(|vote| {
                     facts.certified(Phase::Prepare, vote.data.height, high, vote.data.block)
                 });
@@ -161,7 +160,8 @@ impl ChainPaper for ChainedHotStuff {
     const ROW: usize = 3;
 
     fn may_vote(facts: &Facts<'_>, past: &[Ballot], ballot: &Ballot) -> Result<(), String> {
-        let locks = past.iter().filter_map(|past| Some(justify(facts.header(&past.justify.block)?)));
+        let locks =
+            past.iter().filter_map(|past| Some(justify(facts.header(&past.justify.block)?)));
         let Some(lock) = locks.max_by_key(|lock| lock.round) else { return Ok(()) };
         if ballot.justify.round > lock.round || facts.descends(ballot.block, lock.block) {
             return Ok(());
