@@ -1,23 +1,22 @@
 //! Certificates: what each of them makes a replica do, and the blocks that they name.
 
-use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use pocket_types::block::{Block, Header};
+use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Timestamp};
 use pocket_types::vote::{Certificate, Phase};
 
-use super::tree::{Node, State, Valid};
-use super::{Certified, ChainRules, Chained, Fx, Heard, certified};
-use crate::common::bodies::BodyState;
+use super::{Certified, ChainRules, Chained, Fx, Heard};
+use crate::common::blocks::{Examined, INVALID_PARENT};
 use crate::common::certificates::Checked;
-use crate::common::{Core, header, misplaced};
-use crate::protocol::Protocol as _;
+use crate::common::misplaced;
+use crate::common::tree::{Identified, Node, State};
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
 use crate::replica::output::Output;
-use crate::tip::Tip;
 
 impl<R: ChainRules> Chained<R> {
     pub(super) fn on_certificate(
@@ -85,14 +84,12 @@ impl<R: ChainRules> Chained<R> {
             }
             return;
         }
-        let known = certified(&certificate);
+        let known = Certified::of(&certificate);
         let tip = self.decided();
         if known.round > self.high().round
             && (known.height > tip.height || known.block == tip.block)
         {
-            if let Some(node) = self.tree.get_mut(&known.block) {
-                node.certified = true;
-            }
+            self.core.tree.certify(&known.block);
             self.high = Some(certificate.into_inner());
             self.consider(&known);
         }
@@ -121,23 +118,23 @@ impl<R: ChainRules> Chained<R> {
         }
     }
 
-    /// The certificate itself, if it is known.
+    /// The certificate itself, if it is known: a block may carry it.
     pub(super) fn certificate_of(&self, known: &Certified) -> Option<Certificate> {
-        let high = self.high.as_ref().filter(|high| certified(high) == *known);
-        high.or_else(|| self.tree.certificate(known)).cloned()
+        let carried = self.core.tree.iter().filter_map(|(_, node)| {
+            let (justify, certificate) = Certified::justify(&node.block.header, self.epoch());
+            certificate.filter(|_| justify == *known)
+        });
+        let high = self.high.iter().filter(|high| Certified::of(high) == *known);
+        high.chain(carried).next().cloned()
     }
 
-    /// The certificate that a header extends; its own epoch's, or else the block that the epoch began
-    /// with.
+    /// [`Certified::justify`], checked, but for the signatures.
     pub(super) fn justify_of<'h>(
         &self,
         header: &'h Header,
     ) -> Result<(Certified, Option<&'h Certificate>), Refusal> {
-        let of_epoch = header.parent_certificate.as_ref();
-        let Some(justify) = of_epoch.filter(|qc| qc.data.epoch == self.epoch()) else {
-            let height = header.height.previous().unwrap_or(Height::GENESIS);
-            return Ok((Certified { block: header.parent, height, round: None }, None));
-        };
+        let (extends, certificate) = Certified::justify(header, self.epoch());
+        let Some(justify) = certificate else { return Ok((extends, None)) };
         let data = &justify.data;
         self.core.check_network(data)?;
         let fits = [
@@ -148,149 +145,94 @@ impl<R: ChainRules> Chained<R> {
         if fits.contains(&false) {
             return Err(misplaced(justify, "the certificate of the parent"));
         }
-        Ok((certified(justify), Some(justify)))
+        Ok((extends, certificate))
     }
 
     /// Takes a block in, unless it is known or can't be decided any more.
-    pub(super) fn add(
-        &mut self,
-        block: Block,
-        justify: Certified,
-        is_certified: bool,
-        state: State,
-    ) {
-        let id = block.id();
-        let tip = self.decided();
-        if self.tree.get(&id).is_some()
-            || block.header.height <= tip.height
-            || block.header.height == tip.height.next() && block.header.parent != tip.block
+    pub(super) fn add(&mut self, block: Identified, state: State) -> BlockId {
+        let (id, tip) = (block.id, &self.core.tip);
+        let header = &block.block.header;
+        if self.core.tree.contains(&id)
+            || header.height <= tip.height()
+            || header.height == tip.height().next() && header.parent != tip.block()
         {
-            return;
+            return id;
         }
-        let mut node = Node::new(block, justify, state);
-        node.certified = is_certified;
+        let extends = Certified::justify(header, self.epoch()).0;
         let needed = self.needed();
-        self.tree.insert(id, node, self.core.config.max_bodies, &needed);
-        self.consider(&justify);
-        for child in self.tree.children(&id) {
-            if let Some(justify) = self.tree.get(&child).map(|node| node.justify) {
-                self.consider(&justify);
-            }
+        self.core.keep(block, state, &needed);
+        self.consider(&extends);
+        let children = self.core.tree.children(&id);
+        let epoch = self.epoch();
+        let of = children.map(|child| Certified::justify(&child.block.header, epoch).0);
+        for certified in of.collect::<Vec<_>>() {
+            self.consider(&certified);
         }
         if self.high().block == id {
             self.consider(&self.high());
         }
+        id
     }
 
     /// Asks for what is missing between the decided block and the highest certificate.
     pub(super) fn fetch_missing(&mut self, fx: &mut Fx) {
         let tip = self.decided();
         let heads = [self.deciding.as_ref().map(|(qc, _)| qc), self.high.as_ref()];
-        let missing = |head: &Certificate| {
-            Some((*self.tree.path(head, &tip).err().flatten()?, head.data.height))
+        let missing = |head| {
+            let missing: &Certificate = self.core.tree.missing(&self.core.tip, head)?;
+            Some((missing.clone(), head.data.height))
         };
         let Some((missing, head)) = heads.into_iter().flatten().find_map(missing) else { return };
         if missing.data.height.0.saturating_sub(tip.height.0) <= MAX_WALK {
-            self.core.fetch(&missing, fx);
+            self.core.fetch(&missing, None, fx);
         }
         // Where nothing failed, all but the last few blocks are decided. Others forget their bodies.
         let decided = Height(head.0.saturating_sub(R::ID.links() as u64 - 1));
-        let mut signers = missing.positions().filter(|&p| Some(p) != self.core.position);
-        if decided > tip.height.next()
-            && let Some(signer) = signers.find_map(|p| self.core.tip.validators().member(p))
-        {
-            let (peer, height) = (signer.public_key, decided.next());
-            fx.emit(Output::Behind { peer, height, certified: true });
+        let signer = self.core.signers(&missing).next();
+        if let Some(signer) = signer.filter(|_| decided > tip.height.next()) {
+            self.core.behind(signer, decided.next(), true, fx);
         }
     }
 
-    pub(super) fn on_block(&mut self, now: Timestamp, from: PublicKey, block: Block, fx: &mut Fx) {
-        let id = block.id();
-        if !self.core.fetches(&id) {
-            if self.tree.get(&id).is_none() {
-                fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
-            }
-            return;
+    pub(super) fn on_block(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        block: Block,
+        fx: &mut Fx,
+    ) -> Heard {
+        let block = Identified::from(block);
+        if self.core.fetched(from, &block, fx)?.is_none() {
+            return Ok(());
         }
-        if block.check_body().is_err() {
-            return fx.emit(Output::Dropped { peer: from, what: "block with another body" });
-        }
-        self.core.fetch = None;
         // A quorum voted for this header: its parent's certificate was checked by honest replicas.
-        if let Ok((justify, _)) = self.justify_of(&block.header) {
-            self.add(block, justify, true, State::Waiting);
+        if self.justify_of(&block.block.header).is_ok() {
+            let id = self.add(block, State::Waiting);
+            self.core.tree.certify(&id);
         }
         self.progress(now, fx);
+        Ok(())
     }
 
-    /// Checks the blocks whose parent has proved valid.
-    pub(super) fn check_waiting(&mut self, now: Timestamp, fx: &mut Fx) {
-        while let Some((id, parent)) = self.next_waiting() {
-            match parent {
-                Some(parent) => self.check(now, id, parent, fx),
-                None => self.refuse(&id, "it extends an invalid block".to_string()),
+    /// Has blocks executed whose parents are valid by now.
+    pub(super) fn execute(&mut self, now: Timestamp, fx: &mut Fx) {
+        while let Some(id) = self.core.tree.next_waiting(&self.core.tip) {
+            let Some(header) = self.core.tree.block(&id).map(|block| &block.header) else { return };
+            let Some(parent) = self.tip_after(&header.parent, header.parent_certificate.as_ref())
+            else {
+                self.core.refuse(&id, INVALID_PARENT, None, fx);
+                continue;
+            };
+            let before = self.core.tree.get(&header.parent).filter(|node| self.ends_epoch(node));
+            let root = before.map(|before| before.block.header.state_root);
+            let rules =
+                |node: &Node| root.map_or(Ok(false), |root| check_filler(&node.block, root));
+            let proposed = self.round.proposed.filter(|vote| vote.data.block == id);
+            let examined = self.core.examine(now, &id, parent, proposed, rules, fx);
+            if examined == Examined::Ahead && proposed.is_some() {
+                (self.round.proposed, self.round.candidate) = (None, None);
             }
         }
-    }
-
-    /// A waiting block, and its valid parent; none where the parent is invalid.
-    fn next_waiting(&self) -> Option<(BlockId, Option<Tip>)> {
-        let waiting = self.tree.iter().filter(|(_, node)| matches!(node.state, State::Waiting));
-        waiting.into_iter().find_map(|(id, node)| {
-            let header = &node.block.header;
-            let parent = self.tree.get(&header.parent).map(|parent| &parent.state);
-            if matches!(parent, Some(State::Invalid(_))) {
-                return Some((*id, None));
-            }
-            let parent = self.tip_after(&header.parent, header.parent_certificate.as_ref())?;
-            Some((*id, Some(parent)))
-        })
-    }
-
-    fn check(&mut self, now: Timestamp, id: BlockId, parent: Tip, fx: &mut Fx) {
-        let Some(node) = self.tree.get(&id) else { return };
-        // A quorum vouches for the header's time, so our clock has no say.
-        let clock = if node.certified { Timestamp(u64::MAX) } else { now };
-        let block = &node.block;
-        let result = header::check(block, &parent, Self::ID, &self.core.config, clock);
-        let filler = self.tree.get(&block.header.parent).filter(|p| self.ends_epoch(p));
-        let result = result.and_then(|()| filler.map_or(Ok(false), |p| check_filler(block, p)));
-        match result {
-            // Who of us has the wrong clock is unknown; the leader says it again until then.
-            Err(Refusal::TimeAhead { .. }) => {
-                let peer = block.header.proposer;
-                fx.emit(Output::Dropped { peer, what: "proposal ahead of our clock" });
-                self.tree.remove(&id);
-                if self.round.proposed.is_some_and(|vote| vote.data.block == id) {
-                    (self.round.proposed, self.round.candidate) = (None, None);
-                }
-            }
-            Err(reason) => {
-                let proposed = self.round.proposed.filter(|vote| vote.data.block == id);
-                self.refuse(&id, reason.to_string());
-                if let Some(vote) = proposed {
-                    fx.emit(Output::Misbehaviour { peer: vote.signer, reason });
-                }
-            }
-            Ok(true) => {
-                let next = parent.next_validators().clone();
-                self.set(&id, State::Valid(Valid { parent, next, filler: true }));
-            }
-            Ok(false) => {
-                fx.emit(Output::Check(block.clone().into()));
-                self.set(&id, State::Checking(parent));
-            }
-        }
-    }
-
-    pub(super) fn set(&mut self, id: &BlockId, state: State) {
-        if let Some(node) = self.tree.get_mut(id) {
-            node.state = state;
-        }
-    }
-
-    fn refuse(&mut self, id: &BlockId, reason: String) {
-        self.set(id, State::Invalid(reason));
     }
 
     /// The host's answer to a Check.
@@ -301,28 +243,20 @@ impl<R: ChainRules> Chained<R> {
         verdict: Verdict,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
-        let state = self.tree.get(&block).map(|node| &node.state);
-        let Some(State::Checking(parent)) = state else { return Ok(()) };
-        let parent = parent.clone();
         let proposed = self.round.proposed.filter(|vote| vote.data.block == block);
-        let proposer = proposed.map(|vote| vote.signer);
-        let state = match Core::verdict(&parent, verdict, proposer, fx)? {
-            BodyState::Valid(next) => State::Valid(Valid { parent, next, filler: false }),
-            BodyState::Invalid(reason) => State::Invalid(reason),
-            BodyState::Checking => State::Checking(parent),
-        };
-        self.set(&block, state);
-        self.progress(now, fx);
+        if self.core.on_checked(&block, verdict, proposed.map(|vote| vote.signer), fx)? {
+            self.progress(now, fx);
+        }
         Ok(())
     }
 }
 
 /// Whether a filler is empty and changes nothing.
-fn check_filler(block: &Block, parent: &Node) -> Result<bool, Refusal> {
+fn check_filler(block: &Block, state_root: Hash) -> Result<bool, Refusal> {
     let rules = [
         (block.transactions.is_empty(), "transactions of a filler"),
         (block.evidence.is_empty(), "evidence of a filler"),
-        (block.header.state_root == parent.block.header.state_root, "state root of a filler"),
+        (block.header.state_root == state_root, "state root of a filler"),
     ];
     rules.iter().find(|(holds, _)| !holds).map_or(Ok(true), |(_, what)| Err(Refusal::Header(what)))
 }

@@ -9,8 +9,9 @@ use pocket_types::id::BlockId;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::Certificate;
 
-use super::tree::State;
-use super::{Certified, ChainRules, Chained, Fx, RoundState, certified};
+use super::{Certified, ChainRules, Chained, Fx, RoundState};
+use crate::common::allowance::Allowance;
+use crate::common::tree::Path;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::tip::Tip;
@@ -20,28 +21,22 @@ impl<R: ChainRules> Chained<R> {
     /// the tip. True if that ended the epoch.
     pub(super) fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) -> bool {
         let Some((deciding, target)) = self.deciding.clone() else { return false };
-        let Ok(path) = self.tree.path(&deciding, &self.decided()) else { return false };
+        let path = self.core.tree.path(&self.core.tip, deciding.data.block);
+        let Path::Whole(path) = path else { return false };
         let Some(end) = path.iter().position(|id| *id == target.block) else {
             self.deciding = None;
             return false;
         };
-        for id in &path[..=end] {
-            match self.tree.get(id).map(|node| &node.state) {
-                Some(State::Valid(_)) => {}
-                Some(State::Invalid(reason)) => {
-                    let reason = reason.clone();
-                    self.core.diverge(*id, reason, fx);
-                    return false;
-                }
-                _ => return false,
-            }
+        if !self.core.all_valid(&path[..=end], fx) {
+            return false;
         }
         let Some(links) = self.links(&path, &deciding) else { return false };
         let proofs = self.proofs(&links, end);
         let mut tip = self.core.tip.clone();
         let epoch = self.epoch();
         for ((id, link), proof) in path.into_iter().zip(links).take(end + 1).zip(proofs) {
-            tip = self.hand_out(id, link.certificate, proof, fx).unwrap_or(tip);
+            let Some((header, valid)) = self.core.hand_out(&id, proof, fx) else { break };
+            tip = valid.parent.after_checked(&header, link.certificate, valid.next);
             if tip.validators().epoch() != epoch {
                 return self.end_epoch(now, tip, deciding, fx);
             }
@@ -65,7 +60,7 @@ impl<R: ChainRules> Chained<R> {
     /// Each header of a path with its certificate: the next one carries it, `last` is the last one's.
     fn links(&self, path: &[BlockId], last: &Certificate) -> Option<Vec<FinalityLink>> {
         let headers: Option<Vec<_>> =
-            path.iter().map(|id| Some(&self.tree.get(id)?.block.header)).collect();
+            path.iter().map(|id| Some(&self.core.tree.block(id)?.header)).collect();
         let headers = headers?;
         let next = headers.iter().skip(1).map(|header| header.parent_certificate.as_ref());
         let certificates = next.chain([Some(last)]);
@@ -86,7 +81,7 @@ impl<R: ChainRules> Chained<R> {
             List::new(links.to_vec()).ok().map(|links| FinalityProof { links })
         };
         let decides = |first: usize| {
-            let last = certified(&links.get(first + count - 1)?.certificate);
+            let last = Certified::of(&links.get(first + count - 1)?.certificate);
             let decided: Certified = R::commits(&last, &chain)?;
             (decided.block == links[first].certificate.data.block).then_some(())
         };
@@ -104,37 +99,13 @@ impl<R: ChainRules> Chained<R> {
         proofs
     }
 
-    fn hand_out(
-        &mut self,
-        id: BlockId,
-        certificate: Certificate,
-        proof: FinalityProof,
-        fx: &mut Fx,
-    ) -> Option<Tip> {
-        let node = self.tree.remove(&id)?;
-        let State::Valid(valid) = node.state else { return None };
-        let block = node.block;
-        self.core.settle_evidence(&block);
-        self.remember(id, block.clone());
-        let tip = valid.parent.after_checked(&block.header, certificate, valid.next);
-        fx.emit(Output::Decided { block: Box::new(block), proof: Box::new(proof) });
-        Some(tip)
-    }
-
-    fn remember(&mut self, id: BlockId, block: pocket_types::block::Block) {
-        self.recent.push_back((id, block));
-        if self.recent.len() > RECENT {
-            self.recent.pop_front();
-        }
-    }
-
     /// Moves on to a later tip of the same epoch.
     pub(super) fn settle(&mut self, tip: Tip) {
-        self.core.tip = tip;
-        let tip = self.decided();
-        for (id, node) in self.tree.prune(&tip) {
-            self.remember(id, node.block);
+        self.core.follow(tip);
+        for (id, block) in self.core.tree.prune(&self.core.tip) {
+            self.core.remember(id, block);
         }
+        let tip = self.decided();
         if self.high.as_ref().is_none_or(|high| high.data.height <= tip.height) {
             self.high = self.core.tip.certificate().cloned();
         }
@@ -146,8 +117,6 @@ impl<R: ChainRules> Chained<R> {
         if core.fetch.as_ref().is_some_and(|f| f.certificate.data.height <= tip.height) {
             core.fetch = None;
         }
-        core.served.retain(|peer, _| core.tip.is_voter(peer));
-        self.helped.retain(|peer, _| core.tip.is_voter(peer));
     }
 
     /// Begins the epoch that `tip` is followed by, or takes it up there.
@@ -159,25 +128,20 @@ impl<R: ChainRules> Chained<R> {
         fx: &mut Fx,
     ) {
         let fillers: Vec<_> =
-            self.tree.iter().map(|(id, node)| (*id, node.block.clone())).collect();
+            self.core.tree.iter().map(|(id, node)| (*id, node.block.clone())).collect();
         for (id, block) in fillers {
-            self.remember(id, block);
+            self.core.remember(id, block);
         }
         self.core.reset(tip);
-        self.tree = Default::default();
         self.finale = finale;
         (self.deciding, self.logged) = (None, None);
         let epoch = self.epoch();
         self.high = self.core.tip.certificate().filter(|qc| qc.data.epoch == epoch).cloned();
         self.new_rounds.clear();
         self.ballots.clear();
-        self.helped.clear();
+        self.core.helped = Allowance::default();
         self.lock = self.decided();
         self.round = RoundState::new(self.high().next_round(), None);
         self.resume(now, fx);
     }
 }
-
-/// Bodies of decided blocks that are kept for stragglers: those of a chain from the oldest to the
-/// newest that replicas in step with each other may be at.
-const RECENT: usize = 8;

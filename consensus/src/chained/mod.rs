@@ -46,7 +46,7 @@
 //! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `rules::a_timeout_qc_demands_its_highest_certificate` |
 //! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
 //! | `chained_high_unproved` | timeouts may vouch for what they don't show | `rules::a_timeout_shows_what_it_vouches_for` |
-//! | `chained_unrecorded_body` | votes leave before their block is durable | `faults::when_all_crash_nothing_certified_is_lost` |
+//! | `body_not_durable` | votes leave before their block is durable | `faults::when_all_crash_nothing_certified_is_lost` |
 //! | `last_vote_pruned` | the log forgets the last signature with its height | `rules::a_restarted_replica_contradicts_nothing_whatever_is_pruned` |
 
 pub mod fast_hotstuff;
@@ -61,11 +61,10 @@ mod propose;
 mod recover;
 mod round;
 mod rules;
-mod tree;
 mod votes;
 
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
@@ -85,6 +84,7 @@ pub use rules::{Candidate, Certified, Chain, ChainRules, Timeouts};
 use crate::common::effects::Effects as Fx;
 use crate::common::pacemaker::Pacemaker;
 use crate::common::tally::Tally;
+use crate::common::tree::Node;
 use crate::common::{Core, Heard};
 use crate::protocol::Protocol;
 use crate::replica::error::{Refusal, ReplicaError};
@@ -94,14 +94,12 @@ use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 use ballots::Ballots;
-use tree::{Node, Tree};
 
 /// A chained protocol by the rules `R`.
 #[derive(Clone, Debug)]
 pub struct Chained<R> {
     core: Core,
     rules: PhantomData<R>,
-    tree: Tree,
     /// The certificate of the latest round; none while nothing of this epoch is certified.
     high: Option<Certificate>,
     lock: Certified,
@@ -109,14 +107,10 @@ pub struct Chained<R> {
     deciding: Option<(Certificate, Certified)>,
     /// What decided the end of the last epoch.
     finale: Option<Certificate>,
-    /// Bodies of the last blocks that were decided: stragglers ask for them.
-    recent: VecDeque<(BlockId, Block)>,
     /// NewRound signatures for this round and the next few.
     new_rounds: BTreeMap<Round, Tally>,
     /// Votes of the rounds before those that we lead.
     ballots: BTreeMap<Round, Ballots>,
-    /// When each straggler was last shown into our round.
-    helped: BTreeMap<PublicKey, Timestamp>,
     /// The latest round of a certificate that our log has on its own.
     logged: Option<Round>,
     round: RoundState,
@@ -158,7 +152,7 @@ impl RoundState {
 impl<R: ChainRules> Chained<R> {
     /// The certificate of the latest round that it knows, as the rules see it.
     pub fn high(&self) -> Certified {
-        self.high.as_ref().map_or_else(|| self.decided(), certified)
+        self.high.as_ref().map_or_else(|| self.decided(), Certified::of)
     }
 
     /// What it is locked on.
@@ -173,7 +167,7 @@ impl<R: ChainRules> Chained<R> {
 
     /// How many undecided blocks it holds.
     pub fn undecided(&self) -> usize {
-        self.tree.iter().count()
+        self.core.tree.iter().count()
     }
 
     /// The last decided block, as the rules see it.
@@ -188,7 +182,8 @@ impl<R: ChainRules> Chained<R> {
     }
 
     fn chain(&self) -> Chain<'_> {
-        Chain { tree: &self.tree, tip: self.decided(), high: self.high(), lock: self.lock }
+        let (tree, epoch) = (&self.core.tree, self.epoch());
+        Chain { tree, epoch, tip: self.decided(), high: self.high(), lock: self.lock }
     }
 
     fn epoch(&self) -> Epoch {
@@ -213,14 +208,8 @@ impl<R: ChainRules> Chained<R> {
             let tip = &self.core.tip;
             return Some(known.map_or_else(|| tip.clone(), |qc| tip.with_certificate(qc.clone())));
         }
-        let node = self.tree.get(block)?;
-        let valid = node.valid()?;
-        let tip = valid.parent.after_checked(
-            &node.block.header,
-            certificate?.clone(),
-            valid.next.clone(),
-        );
-        Some(if self.ends_epoch(node) { tip.held() } else { tip })
+        let tip = self.core.tree.tip(block, certificate?.clone())?;
+        Some(if self.ends_epoch(self.core.tree.get(block)?) { tip.held() } else { tip })
     }
 
     /// Whether only fillers may be built on this block.
@@ -231,10 +220,10 @@ impl<R: ChainRules> Chained<R> {
 
     /// The last block of the epoch, if this is that or a filler behind it.
     fn last_of_epoch(&self, block: &BlockId) -> Option<BlockId> {
-        self.tree.get(block).filter(|node| self.ends_epoch(node))?;
-        self.tree.line(*block).find(|id| {
+        self.core.tree.get(block).filter(|node| self.ends_epoch(node))?;
+        self.core.tree.line(*block).find(|id| {
             let filler = |node: &Node| node.valid().is_some_and(|valid| valid.filler);
-            !self.tree.get(id).is_some_and(filler)
+            !self.core.tree.get(id).is_some_and(filler)
         })
     }
 
@@ -262,7 +251,7 @@ impl<R: ChainRules> Chained<R> {
         } else if epoch > self.epoch() {
             // Whatever it says, it has decided more than we have.
             let height = height.max(self.core.height().next());
-            fx.emit(Output::Behind { peer: from, height, certified: false });
+            self.core.behind(from, height, false, fx);
         }
         epoch == self.epoch()
     }
@@ -270,19 +259,13 @@ impl<R: ChainRules> Chained<R> {
     /// Does whatever has become possible.
     fn progress(&mut self, now: Timestamp, fx: &mut Fx) {
         self.fetch_missing(fx);
-        self.check_waiting(now, fx);
+        self.execute(now, fx);
         if self.try_decide(now, fx) {
             return;
         }
         self.vote(fx);
         self.try_propose(now, fx);
     }
-}
-
-/// A certificate of this epoch, as the rules see it.
-const fn certified(certificate: &Certificate) -> Certified {
-    let data = &certificate.data;
-    Certified { block: data.block, height: data.height, round: Some(data.round) }
 }
 
 impl<R: ChainRules> Protocol for Chained<R> {
@@ -311,16 +294,10 @@ impl<R: ChainRules> Protocol for Chained<R> {
             Message::Vote(vote) => self.on_vote(now, from, vote, fx),
             Message::Certificate(certificate) => self.on_certificate(now, from, *certificate, fx),
             Message::BlockRequest(request) => {
-                let known = self.tree.get(&request.block).map(|node| &node.block);
-                let mut recent = self.recent.iter().filter(|(id, _)| *id == request.block);
-                let block = known.or_else(|| recent.next().map(|(_, block)| block)).cloned();
-                self.core.serve(now, from, block, fx);
+                self.core.on_block_request(now, from, request, fx);
                 Ok(())
             }
-            Message::Block(block) => {
-                self.on_block(now, from, *block, fx);
-                Ok(())
-            }
+            Message::Block(block) => self.on_block(now, from, *block, fx),
             Message::RoundRequest(_) | Message::Candidacy(_) => {
                 fx.emit(Output::Dropped { peer: from, what: "message of another protocol" });
                 Ok(())

@@ -12,9 +12,9 @@ use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::certify::check_timeout;
-use super::tree::{State, Valid};
 use super::{Candidate, Certified, ChainRules, Chained, Fx, Heard, field};
 use crate::common::certificates::Checked;
+use crate::common::tree::{Identified, State, Valid};
 use crate::common::{charge, header, invalid, misplaced};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
@@ -26,7 +26,6 @@ use crate::tip::Tip;
 /// What a proposal claims, checked in all that needs no execution.
 struct Judged {
     candidate: Candidate,
-    parent: Certified,
     certificates: [Option<Checked>; 3],
 }
 
@@ -92,8 +91,8 @@ impl<R: ChainRules> Chained<R> {
         fx: &mut Fx,
     ) {
         let Some(mut header) = self.core.header_on(now, &parent, justify) else { return };
-        let Some(before) = self.tree.get(&header.parent) else { return };
-        header.state_root = before.block.header.state_root;
+        let Some(before) = self.core.tree.block(&header.parent) else { return };
+        header.state_root = before.header.state_root;
         header.transactions_root = Block::transactions_root(&[]);
         header.evidence_root = Block::evidence_root(&[]);
         let block = Block { header, transactions: List::empty(), evidence: List::empty() };
@@ -124,9 +123,10 @@ impl<R: ChainRules> Chained<R> {
     }
 
     fn propose(&mut self, now: Timestamp, block: Block, valid: Valid, fx: &mut Fx) {
-        let id = block.id();
-        let Ok((justify, _)) = self.justify_of(&block.header) else { return };
-        self.add(block, justify, false, State::Valid(valid));
+        if self.justify_of(&block.header).is_err() {
+            return;
+        }
+        let id = self.add(block.into(), State::Valid(valid));
         self.announce_proposal(now, id, None, fx);
     }
 
@@ -138,10 +138,11 @@ impl<R: ChainRules> Chained<R> {
         justify: Option<Certificate>,
         fx: &mut Fx,
     ) {
-        let Some(node) = self.tree.get(&id) else { return };
-        let (height, round) = (node.block.header.height, self.round.number);
-        let candidate = self.candidate(id, height, round, justify.as_ref(), node.justify);
-        self.record_body(&id, fx);
+        let Some(block) = self.core.tree.block(&id) else { return };
+        let (height, round) = (block.header.height, self.round.number);
+        let parent = Certified::justify(&block.header, self.epoch()).0;
+        let candidate = self.candidate(id, height, round, justify.as_ref(), parent);
+        self.core.record_body(&id, fx);
         let data = self.data(height, round, Phase::Propose, id);
         let Some(vote) = self.core.sign(data, fx) else { return };
         self.round.proposed = Some(vote);
@@ -161,7 +162,7 @@ impl<R: ChainRules> Chained<R> {
         justify: Option<&Certificate>,
         parent: Certified,
     ) -> Candidate {
-        let justify = justify.map_or(parent, super::certified);
+        let justify = justify.map_or(parent, Certified::of);
         let entry = self.round.entry.as_ref();
         let highest = entry.and_then(|entry| entry.data.high);
         Candidate { block, height, round, justify, highest }
@@ -170,17 +171,17 @@ impl<R: ChainRules> Chained<R> {
     /// A proposal to vote for; its successor is due a block time later.
     fn take(&mut self, now: Timestamp, candidate: Candidate) {
         self.round.candidate = Some(candidate);
-        let time = self.tree.get(&candidate.block).map(|node| node.block.header.time);
+        let time = self.core.tree.block(&candidate.block).map(|block| block.header.time);
         self.pace = self.pacemaker(now, time);
     }
 
     /// What this leader has proposed, once more.
     pub(super) fn proposal(&self) -> Option<Message> {
         let vote = self.round.proposed?;
-        let block = self.tree.get(&vote.data.block)?.block.clone();
+        let block = self.core.tree.block(&vote.data.block)?.clone();
         let justify = self.round.justify.clone();
-        let parent = self.justify_of(&block.header).ok()?.0;
-        let extends = justify.as_ref().map_or(parent, super::certified);
+        let parent = Certified::justify(&block.header, self.epoch()).0;
+        let extends = justify.as_ref().map_or(parent, Certified::of);
         let is_next = extends.next_round() == vote.data.round;
         let entry = self.round.entry.clone().filter(|_| !is_next);
         (is_next || entry.is_some())
@@ -210,8 +211,8 @@ impl<R: ChainRules> Chained<R> {
         }
         if data.round < self.round.number {
             // Too late to vote for, but its body may be missed.
-            if self.core.fetches(&data.block) && proposal.block.id() == data.block {
-                self.on_block(now, from, proposal.block, fx);
+            if self.core.fetches(&data.block) {
+                return self.on_block(now, from, proposal.block, fx);
             }
             return Ok(());
         }
@@ -245,7 +246,7 @@ impl<R: ChainRules> Chained<R> {
         }
         if self.epoch() == epoch && self.round.number == data.round {
             self.round.proposed = Some(proposal.vote);
-            self.add(proposal.block, judged.parent, false, State::Waiting);
+            self.add(Identified { id: got, block: proposal.block }, State::Waiting);
             self.take(now, judged.candidate);
         }
         self.progress(now, fx);
@@ -269,7 +270,7 @@ impl<R: ChainRules> Chained<R> {
         if let Some(justify) = justify {
             self.check_votes(justify, round)?;
         }
-        let extends = justify.as_ref().map_or(parent, super::certified);
+        let extends = justify.as_ref().map_or(parent, Certified::of);
         let is_next = extends.next_round() == round;
         let entry = entry.as_ref().filter(|_| !is_next);
         match entry {
@@ -287,7 +288,7 @@ impl<R: ChainRules> Chained<R> {
             }
             None => {}
         }
-        if self.tree.get(&vote.data.block).is_none() {
+        if !self.core.tree.contains(&vote.data.block) {
             let carried = block.header.parent_certificate.as_ref();
             match self.tip_after(&block.header.parent, carried) {
                 Some(tip) => header::check(block, &tip, Self::ID, &self.core.config, now)?,
@@ -305,13 +306,13 @@ impl<R: ChainRules> Chained<R> {
             justify: extends,
             highest: entry.and_then(|entry| entry.data.high),
         };
-        Ok(Judged { candidate, parent, certificates })
+        Ok(Judged { candidate, certificates })
     }
 
     /// Whether a proposal keeps to what may be built at the end of an epoch.
     pub(super) fn fits_epoch(&self, candidate: &Candidate) -> bool {
-        let Some(node) = self.tree.get(&candidate.block) else { return false };
-        let extends = node.block.header.parent == candidate.justify.block;
+        let Some(block) = self.core.tree.block(&candidate.block) else { return false };
+        let extends = block.header.parent == candidate.justify.block;
         match self.last_of_epoch(&candidate.justify.block) {
             Some(last) if extends => candidate.is_next() && last != candidate.block,
             Some(last) => last == candidate.block,

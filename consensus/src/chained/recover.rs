@@ -1,16 +1,16 @@
 //! What the log says of an epoch.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
 use pocket_types::number::{Round, Timestamp};
 use pocket_types::vote::{Certificate, Phase};
 
-use super::tree::{State, Tree};
-use super::{Certified, ChainRules, Chained, RoundState, certified};
+use super::{Certified, ChainRules, Chained, RoundState};
 use crate::common::Core;
 use crate::common::pacemaker::Pacemaker;
+use crate::common::tree::State;
 use crate::replica::record::Record;
 
 impl<R: ChainRules> Chained<R> {
@@ -23,14 +23,11 @@ impl<R: ChainRules> Chained<R> {
             lock: Certified { block: core.tip.block(), height: core.tip.height(), round: None },
             core,
             rules: PhantomData,
-            tree: Tree::default(),
             high: tip,
             deciding: None,
             finale: None,
-            recent: VecDeque::new(),
             new_rounds: BTreeMap::new(),
             ballots: BTreeMap::new(),
-            helped: BTreeMap::new(),
             logged: None,
             round: RoundState::new(Round::ZERO, None),
             pace,
@@ -49,13 +46,12 @@ impl<R: ChainRules> Chained<R> {
                     }
                 }
                 Record::Body(block) if block.header.epoch == epoch => {
-                    let id = block.id();
-                    let Ok((justify, certificate)) = chained.justify_of(&block.header) else {
+                    let Ok((_, certificate)) = chained.justify_of(&block.header) else {
                         continue;
                     };
                     let certificate = certificate.cloned();
-                    chained.add(*block, justify, false, State::Waiting);
-                    if let Some(node) = chained.tree.get_mut(&id) {
+                    let id = chained.add((*block).into(), State::Waiting);
+                    if let Some(node) = chained.core.tree.get_mut(&id) {
                         node.recorded = true;
                     }
                     if let Some(certificate) = certificate {
@@ -75,7 +71,7 @@ impl<R: ChainRules> Chained<R> {
                     chained.recall(*certificate);
                 }
                 Record::Lock(certificate) if certificate.data.epoch == epoch => {
-                    let lock = certified(&certificate);
+                    let lock = Certified::of(&certificate);
                     chained.recall(*certificate);
                     if lock.round > chained.lock.round {
                         chained.lock = lock;
@@ -84,8 +80,7 @@ impl<R: ChainRules> Chained<R> {
                 _ => {}
             }
         }
-        let tip = chained.decided();
-        chained.tree.prune(&tip);
+        chained.core.tree.prune(&chained.core.tip);
         chained.restore_round(round, entry, proposed);
         chained
     }
@@ -107,13 +102,14 @@ impl<R: ChainRules> Chained<R> {
         };
         self.round.proposed = Some(vote);
         // The highest certificate of that time was beside a block that was proposed again.
-        let carried = self.tree.get(&vote.data.block).map(|node| node.justify);
-        self.round.justify = high.filter(|high| Some(certified(high)) != carried);
+        let block = self.core.tree.block(&vote.data.block);
+        let carried = block.map(|block| Certified::justify(&block.header, self.epoch()).0);
+        self.round.justify = high.filter(|high| Some(Certified::of(high)) != carried);
     }
 
     /// Takes over a certificate from our own log.
     fn recall(&mut self, certificate: Certificate) {
-        let known = certified(&certificate);
+        let known = Certified::of(&certificate);
         let tip = self.decided();
         if known.height <= tip.height && known.block != tip.block {
             return;
@@ -122,9 +118,7 @@ impl<R: ChainRules> Chained<R> {
         if known.round > self.high().round {
             self.high = Some(certificate);
         }
-        if let Some(node) = self.tree.get_mut(&known.block) {
-            node.certified = true;
-        }
+        self.core.tree.certify(&known.block);
         self.consider(&known);
     }
 }

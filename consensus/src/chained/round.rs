@@ -35,7 +35,7 @@ impl<R: ChainRules> Chained<R> {
     /// certificate's, if none is given. Timeouts grow with the rounds since the last decision: as long
     /// as nothing is decided, rounds may be too short for two of them to succeed in a row.
     pub(super) fn pacemaker(&self, now: Timestamp, parent: Option<Timestamp>) -> Pacemaker {
-        let high = self.tree.get(&self.high().block).map(|node| node.block.header.time);
+        let high = self.core.tree.block(&self.high().block).map(|block| block.header.time);
         let parent = parent.or(high).unwrap_or_else(|| self.core.tip.time());
         let expected = self.decided().next_round().0.saturating_add(R::ID.links() as u64 - 1);
         let late = Round(self.round.number.0.saturating_sub(expected));
@@ -106,7 +106,7 @@ impl<R: ChainRules> Chained<R> {
         }
         if let Some(high) = &self.high
             && self.logged < Some(high.data.round)
-            && !self.tree.is_recorded(&self.high())
+            && !self.is_recorded(&self.high())
         {
             self.logged = Some(high.data.round);
             fx.record(Record::HighQc(Box::new(high.clone())));
@@ -299,12 +299,10 @@ impl<R: ChainRules> Chained<R> {
     /// Shows a replica that is behind into our round, or out of an earlier epoch; each once per
     /// resending interval.
     pub(super) fn help(&mut self, now: Timestamp, peer: PublicKey, fx: &mut Fx) {
-        let soon = |&at: &Timestamp| at <= now && now < at.after(self.core.config.resend);
-        if !self.core.tip.is_voter(&peer) || self.helped.get(&peer).is_some_and(soon) {
+        if !self.core.may_help(now, peer) {
             let what = "straggler beyond the allowance";
             return fx.emit(Output::Dropped { peer, what });
         }
-        self.helped.insert(peer, now);
         let finale = self.finale.as_ref().filter(|_| self.high.is_none());
         for shown in [finale, self.high.as_ref(), self.round.entry.as_ref()].into_iter().flatten() {
             fx.send(peer, Message::Certificate(Box::new(shown.clone())));

@@ -2,11 +2,12 @@
 
 use core::fmt;
 
+use pocket_types::block::Header;
 use pocket_types::id::BlockId;
-use pocket_types::number::{Duration, Height, Round};
-use pocket_types::vote;
+use pocket_types::number::{Duration, Epoch, Height, Round};
+use pocket_types::vote::{self, Certificate};
 
-use super::tree::Tree;
+use crate::common::tree::Tree;
 use crate::replica::config::Config;
 
 /// The rules by which a chain of certified blocks is voted for, locked and committed. Everything else
@@ -64,6 +65,25 @@ pub struct Certified {
 }
 
 impl Certified {
+    /// What a certificate of this epoch certifies.
+    pub(super) const fn of(certificate: &Certificate) -> Self {
+        let data = &certificate.data;
+        Self { block: data.block, height: data.height, round: Some(data.round) }
+    }
+
+    /// What a header extends, and the certificate for that: its own epoch's, or else none, for the block
+    /// that the epoch began with.
+    pub(super) fn justify(header: &Header, epoch: Epoch) -> (Self, Option<&Certificate>) {
+        let carried = header.parent_certificate.as_ref();
+        match carried.filter(|certificate| certificate.data.epoch == epoch) {
+            Some(certificate) => (Self::of(certificate), Some(certificate)),
+            None => {
+                let height = header.height.previous().unwrap_or(Height::GENESIS);
+                (Self { block: header.parent, height, round: None }, None)
+            }
+        }
+    }
+
     /// Whether this was certified in the very round after `other` was.
     pub fn follows(&self, other: &Self) -> bool {
         self.round == Some(other.next_round())
@@ -102,6 +122,7 @@ impl Candidate {
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a> {
     pub(super) tree: &'a Tree,
+    pub(super) epoch: Epoch,
     pub(super) tip: Certified,
     pub(super) high: Certified,
     pub(super) lock: Certified,
@@ -126,7 +147,7 @@ impl Chain<'_> {
     /// The certificate that a block extends: its parent's. None for the last decided block and below,
     /// and for a block that has not arrived.
     pub fn justify(&self, of: &Certified) -> Option<Certified> {
-        self.tree.get(&of.block).map(|node| node.justify)
+        Some(Certified::justify(&self.tree.block(&of.block)?.header, self.epoch).0)
     }
 
     /// Whether a block is `ancestor` or descends from it. What is decided is everybody's ancestor.

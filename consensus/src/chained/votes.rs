@@ -1,11 +1,12 @@
 //! Votes, cast by replicas and counted by the next round's leader.
 
+use pocket_types::block::Block;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Phase, Vote};
 
 use super::ballots::Ballots;
-use super::{ChainRules, Chained, Fx, Heard};
+use super::{Certified, ChainRules, Chained, Fx, Heard};
 use crate::common::tally::Added;
 use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
@@ -17,8 +18,7 @@ impl<R: ChainRules> Chained<R> {
     /// Votes for the round's proposal if it is valid and safe.
     pub(super) fn vote(&mut self, fx: &mut Fx) {
         let Some(candidate) = self.round.candidate else { return };
-        let Some(node) = self.tree.get(&candidate.block) else { return };
-        if node.valid().is_none()
+        if !self.core.tree.is_valid(&candidate.block)
             || !self.fits_epoch(&candidate)
             || !R::may_vote(&candidate, &self.chain())
         {
@@ -29,7 +29,7 @@ impl<R: ChainRules> Chained<R> {
         if self.core.position.is_none() || !self.core.may_sign(&data) {
             return;
         }
-        self.record_body(&block, fx);
+        self.core.record_body(&block, fx);
         self.record_lock(fx);
         self.round.candidate = None;
         if let Some(vote) = self.core.sign(data, fx) {
@@ -37,26 +37,22 @@ impl<R: ChainRules> Chained<R> {
         }
     }
 
-    /// A body is durable before a signature for it leaves.
-    pub(super) fn record_body(&mut self, id: &pocket_types::id::BlockId, fx: &mut Fx) {
-        if cfg!(pocket_trap = "chained_unrecorded_body") {
-            return;
-        }
-        if let Some(node) = self.tree.get_mut(id).filter(|node| !node.recorded) {
-            node.recorded = true;
-            fx.record(Record::Body(node.block.clone().into()));
-        }
-    }
-
     /// The lock is durable before a vote that obeys it: mostly it is, in a block that we recorded.
     fn record_lock(&mut self, fx: &mut Fx) {
         if self.lock.round > self.decided().round
             && self.lock.round > self.logged
-            && !self.tree.is_recorded(&self.lock)
+            && !self.is_recorded(&self.lock)
             && let Some(lock) = self.certificate_of(&self.lock)
         {
             fx.record(Record::Lock(lock.into()));
         }
+    }
+
+    /// Whether our log has a block that carries this certificate.
+    pub(super) fn is_recorded(&self, certified: &Certified) -> bool {
+        let carries =
+            |block: &Block| Certified::justify(&block.header, self.epoch()).0 == *certified;
+        self.core.tree.iter().any(|(_, node)| node.recorded && carries(&node.block))
     }
 
     /// Sends a vote to the leader of the next round; our own counts once it is stored.

@@ -48,8 +48,19 @@ impl Core {
         if height == self.height().next() {
             self.defer(from, message, fx);
         } else {
-            fx.emit(Output::Behind { peer: from, height, certified: false });
+            self.behind(from, height, false, fx);
         }
+    }
+
+    /// Says that a peer is deciding a later height than we can follow from here.
+    pub(crate) fn behind(
+        &self,
+        peer: PublicKey,
+        height: Height,
+        certified: bool,
+        fx: &mut Effects,
+    ) {
+        fx.emit(Output::Behind { peer, height, certified });
     }
 
     /// Keeps a message for the next height, if it comes from one of its validators and is no larger

@@ -3,32 +3,46 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Height, Timestamp};
 use pocket_types::vote::Certificate;
 
 use super::Core;
 use super::effects::Effects;
+use super::tree::Identified;
+use crate::replica::error::Refusal;
 use crate::replica::message::{BlockRequest, Message};
 use crate::replica::output::Output;
 
-/// A body that is wanted.
+/// A body that is wanted: one at a time.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetch {
     pub(crate) certificate: Certificate,
+    /// The block that waits for it is decided, at this height: sync can bring it, too.
+    decided: Option<Height>,
     attempts: usize,
 }
 
 impl Core {
-    /// Asks for the body that a certificate names, if we lack it and don't ask already.
-    pub(crate) fn fetch(&mut self, certificate: &Certificate, fx: &mut Effects) {
+    /// Asks for the body that a certificate names, if we lack it and don't ask already. `decided` is the
+    /// height of the decided block that can't be handed out without it.
+    pub(crate) fn fetch(
+        &mut self,
+        certificate: &Certificate,
+        decided: Option<Height>,
+        fx: &mut Effects,
+    ) {
         let block = certificate.data.block;
-        if self.bodies.get(&block).is_none() && !self.fetches(&block) {
-            self.fetch = Some(Fetch { certificate: certificate.clone(), attempts: 0 });
-            self.fetch_again(fx);
+        if self.tree.contains(&block) {
+            return;
         }
+        if let Some(fetch) = self.fetch.as_mut().filter(|f| f.certificate.data.block == block) {
+            fetch.decided = fetch.decided.max(decided);
+            return;
+        }
+        self.fetch = Some(Fetch { certificate: certificate.clone(), decided, attempts: 0 });
+        self.fetch_again(fx);
     }
 
     /// Whether this body is being asked for.
@@ -37,64 +51,67 @@ impl Core {
     }
 
     /// Asks one signer of the certificate after the other: more than a third of the weight among
-    /// them is honest and holds what it prepared.
+    /// them is honest and holds what it voted for.
     pub(crate) fn fetch_again(&mut self, fx: &mut Effects) {
-        let Some(Fetch { certificate, attempts }) = self.fetch.take() else { return };
-        let data = certificate.data;
-        if self.bodies.get(&data.block).is_some() {
+        let Some(mut fetch) = self.fetch.take() else { return };
+        let data = fetch.certificate.data;
+        if self.tree.contains(&data.block) {
             return;
         }
-        let electorate = self.tip.validators();
-        let signers: Vec<_> =
-            certificate.positions().filter(|&position| Some(position) != self.position).collect();
-        let turn = signers.get(attempts % signers.len().max(1));
-        if let Some(member) = turn.and_then(|&position| electorate.member(position)) {
+        let signers: Vec<_> = self.signers(&fetch.certificate).collect();
+        if let Some(&signer) = signers.get(fetch.attempts % signers.len().max(1)) {
             let request = BlockRequest { height: data.height, block: data.block };
-            fx.send(member.public_key, Message::BlockRequest(request));
-            if self.decision.is_some() && attempts > 0 {
-                let peer = member.public_key;
-                fx.emit(Output::Behind { peer, height: data.height.next(), certified: true });
+            fx.send(signer, Message::BlockRequest(request));
+            if let Some(height) = fetch.decided.filter(|_| fetch.attempts > 0) {
+                self.behind(signer, height.next(), true, fx);
             }
         }
-        self.fetch = Some(Fetch { certificate, attempts: attempts.saturating_add(1) });
+        fetch.attempts = fetch.attempts.saturating_add(1);
+        self.fetch = Some(fetch);
     }
 
-    /// Bodies are large: each voter is given one per resending interval.
+    /// Who signed a certificate of the set that decides now, but for us.
+    pub(crate) fn signers(&self, certificate: &Certificate) -> impl Iterator<Item = PublicKey> {
+        let others = certificate.positions().filter(|&position| Some(position) != self.position);
+        let members = others.filter_map(|position| self.tip.validators().member(position));
+        members.map(|member| member.public_key)
+    }
+
+    /// A body that came; none if it was not asked for, or is another than was. Gives the certificate by
+    /// which it was asked for.
+    pub(crate) fn fetched(
+        &mut self,
+        from: PublicKey,
+        Identified { id, block }: &Identified,
+        fx: &mut Effects,
+    ) -> Result<Option<Certificate>, Refusal> {
+        if block.header.height < self.height() || self.tree.contains(id) {
+            return Ok(None);
+        }
+        if !self.fetches(id) {
+            fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
+            return Ok(None);
+        }
+        block.check_body()?;
+        Ok(self.fetch.take().map(|fetch| fetch.certificate))
+    }
+
+    /// Gives a voter the body that it asks for, of an undecided block or one of the last decided. Bodies
+    /// are large: each voter is given one per resending interval. False if we don't have it.
     pub(crate) fn on_block_request(
         &mut self,
         now: Timestamp,
         from: PublicKey,
         request: BlockRequest,
         fx: &mut Effects,
-    ) {
-        let block = self.body(&request.block).cloned();
-        self.serve(now, from, block, fx);
-    }
-
-    /// Gives a voter the body that it asked for, if we have it.
-    pub(crate) fn serve(
-        &mut self,
-        now: Timestamp,
-        from: PublicKey,
-        block: Option<Block>,
-        fx: &mut Effects,
-    ) {
-        let served = self.served.get(&from);
-        let soon =
-            served.is_some_and(|&served| now < served.after(self.config.resend) && now >= served);
-        if !self.tip.is_voter(&from) || soon {
-            return fx
-                .emit(Output::Dropped { peer: from, what: "block request beyond the allowance" });
+    ) -> bool {
+        let known = self.tree.block(&request.block);
+        let Some(block) = known.or_else(|| self.recent.get(&request.block)) else { return false };
+        if self.served.allows(now, from, (), self.config.resend, &self.tip) {
+            fx.send(from, Message::Block(Box::new(block.clone())));
+        } else {
+            fx.emit(Output::Dropped { peer: from, what: "block request beyond the allowance" });
         }
-        if let Some(block) = block {
-            self.served.insert(from, now);
-            fx.send(from, Message::Block(Box::new(block)));
-        }
-    }
-
-    /// The body of an undecided block or of the tip.
-    fn body(&self, id: &BlockId) -> Option<&Block> {
-        let undecided = self.bodies.get(id).map(|body| &body.block);
-        undecided.or_else(|| self.tip_body.as_ref().filter(|_| *id == self.tip.block()))
+        true
     }
 }

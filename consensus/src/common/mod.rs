@@ -1,7 +1,8 @@
-//! What all protocols have in common: keys, the tip, bodies, checked certificates, evidence.
+//! What all protocols have in common: keys, the tip, the undecided blocks, checked certificates, evidence.
 
 pub(crate) mod ahead;
-pub(crate) mod bodies;
+pub(crate) mod allowance;
+pub(crate) mod blocks;
 pub(crate) mod certificates;
 pub(crate) mod effects;
 pub(crate) mod fetch;
@@ -9,10 +10,10 @@ pub(crate) mod header;
 pub(crate) mod late;
 pub(crate) mod pacemaker;
 pub(crate) mod tally;
+pub(crate) mod tree;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -28,7 +29,6 @@ use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 
 use crate::replica::config::Config;
 use crate::replica::error::{Refusal, ReplicaError};
-use crate::replica::input::Verdict;
 use crate::replica::message::Message;
 use crate::replica::output::{BuildRequest, Output};
 use crate::replica::record::Record;
@@ -37,11 +37,13 @@ use crate::signer::{Position, Signed, Signer, position};
 use crate::tip::Tip;
 
 use ahead::Ahead;
-use bodies::{Bodies, BodyState, Identified};
+use allowance::Allowance;
+use blocks::Recent;
 use certificates::{Certificates, Checked};
 use effects::Effects;
 use fetch::Fetch;
 use late::Late;
+use tree::Tree;
 
 /// The state that every protocol keeps, whatever its rules.
 #[derive(Clone, Debug)]
@@ -53,14 +55,15 @@ pub struct Core {
     /// The host contradicts a quorum: nothing more is said.
     pub(crate) diverged: Option<BlockId>,
     pub(crate) evidence: BTreeMap<Hash, Evidence>,
-    /// When each validator was last given a body.
-    pub(crate) served: BTreeMap<PublicKey, Timestamp>,
-    /// The certificate that each straggler was last shown, and when.
-    pub(crate) shown: BTreeMap<PublicKey, (Position, Timestamp)>,
+    /// Who was given a body.
+    pub(crate) served: Allowance,
+    /// Which certificate each straggler was shown.
+    pub(crate) shown: Allowance<Position>,
+    /// Who was helped out of an earlier round.
+    pub(crate) helped: Allowance,
 
     pub(crate) tip: Tip,
-    /// The body of the tip, if we decided it ourselves: stragglers ask for it.
-    pub(crate) tip_body: Option<Block>,
+    pub(crate) recent: Recent,
     pub(crate) late: Late,
     /// What came early for the next height.
     pub(crate) ahead: Ahead,
@@ -74,7 +77,8 @@ pub struct Core {
     pub(crate) requested: Option<Header>,
     /// The decision, while its body is missing or being checked.
     pub(crate) decision: Option<Certificate>,
-    pub(crate) bodies: Bodies,
+    /// What is undecided.
+    pub(crate) tree: Tree,
     pub(crate) certificates: Certificates,
     pub(crate) fetch: Option<Fetch>,
 }
@@ -99,15 +103,16 @@ impl Core {
             signer,
             diverged: None,
             evidence: BTreeMap::new(),
-            served: BTreeMap::new(),
-            shown: BTreeMap::new(),
-            tip_body: None,
+            served: Allowance::default(),
+            shown: Allowance::default(),
+            helped: Allowance::default(),
+            recent: Recent::default(),
             late: Late::default(),
             ahead: Ahead::default(),
             unread: Vec::new(),
             requested: None,
             decision: None,
-            bodies: Bodies::default(),
+            tree: Tree::default(),
             certificates: Certificates::default(),
             fetch: None,
             tip,
@@ -116,20 +121,25 @@ impl Core {
 
     /// Moves on to the height after `tip`, with nothing known of it.
     pub(crate) fn reset(&mut self, tip: Tip) {
+        self.follow(tip);
+        self.requested = None;
+        self.tree = Tree::default();
+        self.certificates = Certificates::default();
+        self.fetch = None;
+    }
+
+    /// Moves on to the height after `tip`, about which something may be known already.
+    pub(crate) fn follow(&mut self, tip: Tip) {
         if tip.validators().hash() != self.tip.validators().hash() {
             self.leaders = self.schedule.leaders(tip.validators(), self.config.leader_rounds);
         }
         self.position = seat(self.signer.as_ref(), tip.validators());
         self.tip = tip;
-        self.tip_body = None;
         self.late = Late::default();
-        self.requested = None;
         self.decision = None;
-        self.bodies = Bodies::default();
-        self.certificates = Certificates::default();
-        self.fetch = None;
-        self.served.retain(|peer, _| self.tip.is_voter(peer));
-        self.shown.retain(|peer, _| self.tip.is_voter(peer));
+        self.served.retain(&self.tip);
+        self.shown.retain(&self.tip);
+        self.helped.retain(&self.tip);
     }
 
     /// What the log says of the height being decided; what it says of later ones is kept.
@@ -334,66 +344,6 @@ impl Core {
         parent.electorate_of(change).map_err(ReplicaError::Set)
     }
 
-    /// Keeps a body, unless it isn't recorded and the bound is reached. `pinned` may not be pushed out.
-    pub(crate) fn keep_body(
-        &mut self,
-        block: impl Into<Identified>,
-        state: BodyState,
-        recorded: bool,
-        pinned: &[BlockId],
-    ) -> bool {
-        self.bodies.insert(block.into(), state, recorded, self.config.max_bodies, pinned)
-    }
-
-    /// Has a body that passed the header's checks executed, unless it is known.
-    pub(crate) fn accept_body(
-        &mut self,
-        block: impl Into<Identified>,
-        pinned: &[BlockId],
-        fx: &mut Effects,
-    ) {
-        let block = block.into();
-        if self.bodies.get(&block.id).is_some() {
-            return;
-        }
-        let check = Box::new(block.block.clone());
-        if self.keep_body(block, BodyState::Checking, false, pinned) {
-            fx.emit(Output::Check(check));
-        }
-    }
-
-    /// What the host's verdict on a block means. The leader who proposed an invalid one is charged.
-    pub(crate) fn verdict(
-        parent: &Tip,
-        verdict: Verdict,
-        proposer: Option<PublicKey>,
-        fx: &mut Effects,
-    ) -> Result<BodyState, ReplicaError> {
-        match verdict {
-            Verdict::Valid { change } => {
-                Ok(BodyState::Valid(parent.electorate_of(change).map_err(ReplicaError::Set)?))
-            }
-            Verdict::Invalid(reason) => {
-                if let Some(peer) = proposer {
-                    let reason = Refusal::Execution(reason.clone());
-                    fx.emit(Output::Misbehaviour { peer, reason });
-                }
-                Ok(BodyState::Invalid(reason))
-            }
-        }
-    }
-
-    /// A body is durable before a signature for it leaves.
-    pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Effects) {
-        if let Some(body) = self.bodies.get_mut(id).filter(|body| !body.recorded) {
-            body.recorded = true;
-            if cfg!(pocket_trap = "body_not_durable") {
-                return;
-            }
-            fx.record(Record::Body(Box::new(body.block.clone())));
-        }
-    }
-
     /// Keeps a proof of misbehaviour until a block holds it.
     pub(crate) fn accuse(&mut self, evidence: Evidence, fx: &mut Effects) {
         let id = evidence.id();
@@ -407,13 +357,6 @@ impl Core {
         }
         self.evidence.insert(id, evidence);
         fx.emit(Output::Evidence(Box::new(evidence)));
-    }
-
-    /// Evidence that a decided block holds is done with.
-    pub(crate) fn settle_evidence(&mut self, block: &Block) {
-        for evidence in block.evidence.iter() {
-            self.evidence.remove(&evidence.id());
-        }
     }
 
     /// Shows the decision of the last height to somebody who is still deciding it, or an earlier one.
@@ -433,59 +376,45 @@ impl Core {
         fx: &mut Effects,
     ) {
         let what = position(&certificate.data);
-        let soon = |&(shown, at): &(Position, Timestamp)| {
-            shown == what && at <= now && now < at.after(self.config.resend)
-        };
-        if !self.tip.is_voter(&peer) || self.shown.get(&peer).is_some_and(soon) {
+        if !self.shown.allows(now, peer, what, self.config.resend, &self.tip) {
             let what = "straggler beyond the allowance";
             return fx.emit(Output::Dropped { peer, what });
         }
-        self.shown.insert(peer, (what, now));
         fx.send(peer, Message::Certificate(Box::new(certificate)));
+    }
+
+    /// Whether somebody who is in an earlier round may be shown certificates of any number; each once
+    /// per resending interval.
+    pub(crate) fn may_help(&mut self, now: Timestamp, peer: PublicKey) -> bool {
+        self.helped.allows(now, peer, (), self.config.resend, &self.tip)
     }
 
     /// Closes the height that `decision` decides, if its body is here and executed: hands the block
     /// out, makes it the tip, and keeps what is left to do for it. The protocol begins the next.
     pub(crate) fn try_decide(&mut self, fx: &mut Effects) -> bool {
-        let Some(certificate) = &self.decision else { return false };
-        let id = certificate.data.block;
-        let Some(body) = self.bodies.get(&id) else { return false };
-        let next = match &body.state {
-            BodyState::Checking => return false,
-            BodyState::Valid(next) => Arc::clone(next),
-            BodyState::Invalid(reason) => {
-                self.diverge(id, reason.clone(), fx);
-                return false;
-            }
-        };
+        let Some(data) = self.decision.as_ref().map(|decision| decision.data) else { return false };
+        let id = data.block;
+        if !self.all_valid(&[id], fx) {
+            return false;
+        }
+        let Some(certificate) = self.decision.take() else { return false };
         fx.record(Record::Decision(Box::new(certificate.clone())));
         self.record_body(&id, fx);
-        let Some(body) = self.bodies.remove(&id) else { return false };
-        let Some(certificate) = self.decision.take() else { return false };
-        let block = body.block;
         // A late vote decides nothing any more; it says that we were there.
-        let ours = self.sign(self.data(certificate.data.round, Phase::Commit, id), fx);
-        self.settle_evidence(&block);
-        let proof = FinalityProof::commit(block.header.clone(), certificate.clone());
-        fx.emit(Output::Decided { block: Box::new(block.clone()), proof: Box::new(proof) });
+        let ours = self.sign(self.data(data.round, Phase::Commit, id), fx);
+        let Some(header) = self.tree.block(&id).map(|block| block.header.clone()) else {
+            return false;
+        };
+        let proof = FinalityProof::commit(header, certificate.clone());
+        let Some((header, valid)) = self.hand_out(&id, proof, fx) else { return false };
         let electorate = self.electorate();
-        let data = certificate.data;
-        let tip = self.tip.after_checked(&block.header, certificate, next);
+        let tip = self.tip.after_checked(&header, certificate, valid.next);
         self.reset(tip);
         self.late = Late::new(data, ours, &electorate);
         if let Some(vote) = ours {
             self.add_late(vote, true);
         }
-        self.tip_body = Some(block);
         true
-    }
-
-    /// A quorum decided what our host found invalid: nothing more is signed.
-    pub(crate) fn diverge(&mut self, block: BlockId, reason: String, fx: &mut Effects) {
-        if self.diverged.is_none() {
-            fx.emit(Output::Diverged { block, reason });
-            self.diverged = Some(block);
-        }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Certificates: what each of them makes a replica do, and the bodies that they name.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 
 use pocket_types::block::Block;
 use pocket_types::key::PublicKey;
@@ -9,10 +8,8 @@ use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
-use crate::common::bodies::{BodyState, Identified};
 use crate::common::certificates::Checked;
-use crate::common::{header, misplaced};
-use crate::protocol::Protocol as _;
+use crate::common::misplaced;
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
@@ -100,9 +97,8 @@ impl HotPokt {
             Phase::PreCommit => Phase::Commit,
             _ => return,
         };
-        let invalid = |state: &BodyState| matches!(state, BodyState::Invalid(_));
         if data.round == self.round.number
-            && !self.core.bodies.get(&data.block).is_some_and(|body| invalid(&body.state))
+            && !self.core.tree.is_invalid(&data.block)
             && let Some(vote) = self.sign(data.round, next, data.block, fx)
         {
             self.cast(vote, fx);
@@ -118,7 +114,7 @@ impl HotPokt {
         if news || cfg!(pocket_trap = "stale_high_qc") {
             fx.record(Record::HighQc(Box::new((**certificate).clone())));
             self.high_qc = Some((**certificate).clone());
-            self.core.fetch(certificate, fx);
+            self.core.fetch(certificate, None, fx);
         }
     }
 
@@ -127,7 +123,7 @@ impl HotPokt {
         if self.lock.as_ref().is_none_or(|known| known.data.round < round) {
             fx.record(Record::Lock(Box::new((**certificate).clone())));
             self.lock = Some((**certificate).clone());
-            self.core.fetch(certificate, fx);
+            self.core.fetch(certificate, None, fx);
         }
     }
 
@@ -138,29 +134,10 @@ impl HotPokt {
         block: Block,
         fx: &mut Fx,
     ) -> Heard {
-        let id = block.id();
-        if block.header.height < self.core.height() || self.core.bodies.get(&id).is_some() {
-            return Ok(());
+        if self.core.on_block(now, from, block, &self.needed(), fx)? {
+            self.try_propose(now, fx);
+            self.try_decide(now, fx);
         }
-        if !self.core.fetches(&id) {
-            fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
-            return Ok(());
-        }
-        block.check_body()?;
-        self.core.fetch = None;
-        // A quorum vouches for the header's time, so our clock has no say.
-        let checked =
-            header::check(&block, &self.core.tip, Self::ID, &self.core.config, Timestamp(u64::MAX));
-        let block = Identified { id, block };
-        match checked {
-            Ok(()) => self.core.accept_body(block, &self.pinned(), fx),
-            Err(refusal) => {
-                let state = BodyState::Invalid(refusal.to_string());
-                self.core.keep_body(block, state, false, &self.pinned());
-            }
-        }
-        self.try_propose(now, fx);
-        self.try_decide(now, fx);
         Ok(())
     }
 
@@ -169,7 +146,7 @@ impl HotPokt {
         if self.core.decision.is_none() {
             let certificate = certificate.into_inner();
             self.core.fetch = None;
-            self.core.fetch(&certificate, fx);
+            self.core.fetch(&certificate, Some(certificate.data.height), fx);
             self.core.decision = Some(certificate);
             self.try_decide(now, fx);
         }

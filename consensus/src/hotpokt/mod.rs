@@ -131,9 +131,10 @@ impl HotPokt {
     }
 
     /// Blocks that must not be pushed out while they are undecided.
-    fn pinned(&self) -> Vec<BlockId> {
+    fn needed(&self) -> Vec<BlockId> {
         let certificates = [&self.lock, &self.high_qc, &self.core.decision].into_iter().flatten();
-        certificates.map(|certificate| certificate.data.block).collect()
+        let certified = certificates.map(|certificate| certificate.data.block);
+        certified.chain(self.round.proposal.iter().map(|proposed| proposed.block)).collect()
     }
 
     /// A message for a later height. `decision` may decide ours, and then the message is for now;

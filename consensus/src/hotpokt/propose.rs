@@ -11,9 +11,9 @@ use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt, Proposed};
-use crate::common::bodies::{BodyState, Identified};
 use crate::common::certificates::Checked;
-use crate::common::{Core, charge, header, invalid, misplaced};
+use crate::common::tree::{Identified, State, Valid};
+use crate::common::{charge, header, invalid, misplaced};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
@@ -59,12 +59,9 @@ impl HotPokt {
             self.round.building = true;
             return self.core.build(now, fx);
         };
-        match self.core.bodies.get(&justify.data.block).map(|body| body.block.clone()) {
-            Some(block) => {
-                let id = justify.data.block;
-                self.propose(Identified { id, block }, Some(justify), fx);
-            }
-            None => self.core.fetch(&justify, fx),
+        match self.core.tree.block(&justify.data.block).cloned() {
+            Some(block) => self.propose(block, justify.data.block, Some(justify), fx),
+            None => self.core.fetch(&justify, None, fx),
         }
     }
 
@@ -88,15 +85,14 @@ impl HotPokt {
             self.try_propose(now, fx);
             return Ok(());
         }
-        let block = Identified::from(block);
-        if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned()) {
-            self.propose(block, None, fx);
-        }
+        let parent = self.core.tip.clone();
+        let state = State::Valid(Valid { parent, next, filler: false });
+        let id = self.core.keep(block.clone(), state, &self.needed());
+        self.propose(block, id, None, fx);
         Ok(())
     }
 
-    fn propose(&mut self, block: Identified, justify: Option<Certificate>, fx: &mut Fx) {
-        let Identified { id, block } = block;
+    fn propose(&mut self, block: Block, id: BlockId, justify: Option<Certificate>, fx: &mut Fx) {
         self.core.record_body(&id, fx);
         let Some(vote) = self.sign(self.round.number, Phase::Propose, id, fx) else { return };
         self.round.proposed = Some(vote);
@@ -171,7 +167,7 @@ impl HotPokt {
         }
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: got, justify });
-        self.core.accept_body(Identified { id: got, block }, &self.pinned(), fx);
+        self.core.accept(Identified { id: got, block }, &self.needed(), fx);
         self.prepare(fx);
         self.try_decide(now, fx);
         Ok(())
@@ -211,7 +207,7 @@ impl HotPokt {
             }
             None => None,
         };
-        if self.core.bodies.get(&vote.data.block).is_none() {
+        if !self.core.tree.contains(&vote.data.block) {
             header::check(block, &self.core.tip, Self::ID, &self.core.config, now)?;
         }
         Ok([entry, justify])
@@ -225,19 +221,12 @@ impl HotPokt {
         verdict: Verdict,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
-        let waits = |state: &BodyState| matches!(state, BodyState::Checking);
-        if !self.core.bodies.get(&block).is_some_and(|body| waits(&body.state)) {
-            return Ok(());
-        }
         let proposed = self.round.proposed.filter(|vote| vote.data.block == block);
-        let proposer = proposed.map(|vote| vote.signer);
-        let state = Core::verdict(&self.core.tip, verdict, proposer, fx)?;
-        if let Some(body) = self.core.bodies.get_mut(&block) {
-            body.state = state;
+        if self.core.on_checked(&block, verdict, proposed.map(|vote| vote.signer), fx)? {
+            self.prepare(fx);
+            self.try_propose(now, fx);
+            self.try_decide(now, fx);
         }
-        self.prepare(fx);
-        self.try_propose(now, fx);
-        self.try_decide(now, fx);
         Ok(())
     }
 
@@ -245,9 +234,7 @@ impl HotPokt {
     fn prepare(&mut self, fx: &mut Fx) {
         let Some(proposed) = &self.round.proposal else { return };
         let block = proposed.block;
-        let valid = |state: &BodyState| matches!(state, BodyState::Valid(_));
-        let known = self.core.bodies.get(&block).is_some_and(|body| valid(&body.state));
-        if !known || !self.is_safe(proposed) {
+        if !self.core.tree.is_valid(&block) || !self.is_safe(proposed) {
             return;
         }
         let data = self.core.data(self.round.number, Phase::Prepare, block);

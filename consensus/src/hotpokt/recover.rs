@@ -4,7 +4,6 @@ use pocket_types::number::Round;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{HotPokt, Proposed, RoundState};
-use crate::common::bodies::BodyState;
 use crate::replica::record::Record;
 
 impl HotPokt {
@@ -29,7 +28,7 @@ impl HotPokt {
                     }
                 }
                 Record::Body(block) => {
-                    self.core.keep_body(*block, BodyState::Checking, true, &[]);
+                    self.core.recall_body(*block);
                 }
                 Record::Entry(certificate) => newer(&mut entry, *certificate),
                 Record::HighQc(certificate) => newer(&mut self.high_qc, *certificate),

@@ -1,7 +1,6 @@
 //! Entering rounds and giving them up: NewRound and Timeout QC.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
@@ -23,10 +22,7 @@ impl HotPokt {
     pub(super) fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
         self.pace =
             Pacemaker::enter(&self.core.config, now, self.core.tip.time(), self.round.number);
-        let unchecked: Vec<_> = self.core.bodies.ids().copied().collect();
-        for body in unchecked.iter().filter_map(|id| self.core.bodies.get(id)) {
-            fx.emit(Output::Check(Box::new(body.block.clone())));
-        }
+        self.core.examine_waiting(now, fx);
         self.run(fx);
         let here = (self.core.height(), self.round.number);
         let last = self.core.signer.as_ref().and_then(|signer| signer.last());
@@ -36,7 +32,7 @@ impl HotPokt {
             self.announce(false, fx);
         }
         if let Some(decision) = self.core.decision.clone() {
-            self.core.fetch(&decision, fx);
+            self.core.fetch(&decision, Some(decision.data.height), fx);
         }
         self.try_propose(now, fx);
     }
@@ -148,10 +144,10 @@ impl HotPokt {
         }
         let vote = self.round.proposed?;
         let proposal = self.round.proposal.as_ref()?;
-        let body = self.core.bodies.get(&proposal.block)?;
+        let block = self.core.tree.block(&proposal.block)?;
         Some(Message::Proposal(Box::new(Proposal {
             vote,
-            block: body.block.clone(),
+            block: block.clone(),
             justify: proposal.justify.clone(),
             entry: self.round.entry.clone(),
         })))

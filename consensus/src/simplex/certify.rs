@@ -1,7 +1,6 @@
 //! Certificates: what each of them makes a replica do, and the decision.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 
 use pocket_types::finality::FinalityProof;
 use pocket_types::id::BlockId;
@@ -9,10 +8,10 @@ use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Timestamp};
 use pocket_types::vote::{Certificate, Phase};
 
-use super::tree::{Path, State, Tree};
 use super::{Base, Fx, Heard, Simplex, View};
 use crate::common::certificates::Checked;
 use crate::common::misplaced;
+use crate::common::tree::{Path, Tree};
 use crate::replica::error::Refusal;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
@@ -77,6 +76,7 @@ impl Simplex {
             return;
         }
         let certificate = certificate.into_inner();
+        self.core.tree.certify(&certificate.data.block);
         match certificate.data.phase {
             Phase::NewRound => {
                 if !cfg!(pocket_trap = "simplex_forget") {
@@ -106,7 +106,7 @@ impl Simplex {
     /// Leaving a notarized view: says that we did, unless we nullified it (the signer won't).
     fn finalize(&mut self, certificate: &Certificate, fx: &mut Fx) {
         let data = &certificate.data;
-        if self.tree.is_invalid(&data.block) {
+        if self.core.tree.is_invalid(&data.block) {
             return;
         }
         let data = self.data(data.round, Phase::Commit, data.height, data.block);
@@ -125,52 +125,32 @@ impl Simplex {
     /// Hands the finalized block out, after its ancestors, as soon as all are here and executed.
     pub(super) fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) {
         let Some(certificate) = self.pending().cloned() else { return };
-        let Path::Whole(path) = self.tree.path(&self.core.tip, certificate.data.block) else {
+        let id = certificate.data.block;
+        let Path::Whole(path) = self.core.tree.path(&self.core.tip, id) else { return };
+        if !self.core.all_valid(&path, fx) {
+            return;
+        }
+        let Some(tip) = self.core.tree.tip(&id, certificate.clone()) else { return };
+        fx.record(Record::Decision(Box::new(certificate.clone())));
+        path.iter().for_each(|id| self.core.record_body(id, fx));
+        let Some(last) = self.core.tree.block(&id).map(|block| block.header.clone()) else {
             return;
         };
+        let proof = FinalityProof::commit(last, certificate);
         for id in &path {
-            match self.tree.get(id).map(|node| &node.state) {
-                Some(State::Valid(..)) => {}
-                Some(State::Invalid(reason)) => {
-                    let reason = reason.clone();
-                    return self.core.diverge(*id, reason, fx);
-                }
-                _ => return,
-            }
+            self.core.hand_out(id, proof.clone(), fx);
         }
-        let Some(tip) = self.tree.tip(&certificate.data.block, certificate.clone()) else { return };
-        fx.record(Record::Decision(Box::new(certificate.clone())));
-        path.iter().for_each(|id| self.record_body(id, fx));
-        let blocks: Vec<_> =
-            path.iter().filter_map(|id| self.tree.remove(id)).map(|node| node.block).collect();
-        let Some(last) = blocks.last().cloned() else { return };
-        let proof = FinalityProof::commit(last.header.clone(), certificate);
-        for block in blocks {
-            self.core.settle_evidence(&block);
-            let proof = Box::new(proof.clone());
-            fx.emit(Output::Decided { block: Box::new(block), proof });
-        }
-        self.move_to(now, tip, Some(last), fx);
+        self.move_to(now, tip, fx);
         self.progress(now, fx);
     }
 
     /// Goes on after a block that is decided.
-    pub(super) fn move_to(
-        &mut self,
-        now: Timestamp,
-        tip: Tip,
-        body: Option<pocket_types::block::Block>,
-        fx: &mut Fx,
-    ) {
+    pub(super) fn move_to(&mut self, now: Timestamp, tip: Tip, fx: &mut Fx) {
         let before = self.core.electorate();
-        let certificates = core::mem::take(&mut self.core.certificates);
-        self.core.reset(tip);
-        self.core.tip_body = body;
+        self.core.follow(tip);
         let electorate = self.core.electorate();
-        self.helped.retain(&self.core);
-        self.answered.retain(&self.core);
+        self.answered.retain(&self.core.tip);
         if before.hash() == electorate.hash() && before.epoch() == electorate.epoch() {
-            self.core.certificates = certificates;
             self.settle();
             if let Some(base) = self.base {
                 self.enter(now, base.view.next(), fx);
@@ -194,7 +174,7 @@ impl Simplex {
                 self.finalized = Some(decided.clone());
             }
         }
-        self.tree.prune(&self.core.tip);
+        self.core.tree.prune(&self.core.tip);
         if let Some(base) = self.base {
             self.notarized = self.notarized.split_off(&base.view);
             self.nullified = self.nullified.split_off(&base.view.next());
@@ -207,8 +187,9 @@ impl Simplex {
         self.notarized.clear();
         self.nullified.clear();
         self.polls.clear();
-        (self.finalized, self.finalize, self.wanted, self.asked) = (None, None, None, None);
+        (self.finalized, self.finalize, self.asked) = (None, None, None);
         self.view = View::new(pocket_types::number::Round::ZERO);
-        self.tree = Tree::default();
+        (self.core.tree, self.core.fetch) = (Tree::default(), None);
+        self.core.certificates = Default::default();
     }
 }

@@ -54,11 +54,10 @@ mod fetch;
 mod poll;
 mod propose;
 mod recover;
-mod tree;
 mod view;
 mod votes;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use pocket_types::block::Block;
@@ -68,6 +67,7 @@ use pocket_types::number::{Height, Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{self, Certificate, Phase, Vote, VoteData};
 
+use crate::common::allowance::Allowance;
 use crate::common::effects::Effects as Fx;
 use crate::common::pacemaker::Pacemaker;
 use crate::common::{Core, Heard};
@@ -79,16 +79,12 @@ use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
-use fetch::{Allowance, Wanted};
 use poll::Poll;
-use tree::Tree;
 
 /// The state of Simplex in one epoch.
 #[derive(Clone, Debug)]
 pub struct Simplex {
     core: Core,
-    /// What is undecided.
-    tree: Tree,
     /// The decided view: none before the epoch's first decision.
     base: Option<Base>,
     /// Notarizations from the decided view on. Each view takes a quorum, so time bounds them.
@@ -106,10 +102,9 @@ pub struct Simplex {
     /// The last view that we finalized.
     finalize: Option<Vote>,
     pace: Pacemaker,
-    wanted: Option<Wanted>,
     /// The first certificate that we asked for, and how often.
     asked: Option<(Round, usize)>,
-    helped: Allowance,
+    /// Who was given certificates of rounds.
     answered: Allowance,
 }
 
@@ -165,7 +160,7 @@ impl Simplex {
 
     /// How many things are kept: notarizations, nullifications, polls, and peers that were helped.
     pub fn kept(&self) -> usize {
-        self.notarized.len() + self.nullified.len() + self.polls.len() + self.helped.len()
+        self.notarized.len() + self.nullified.len() + self.polls.len() + self.core.helped.len()
     }
 
     /// What is signed of a block in a view, or of a view.
@@ -178,7 +173,7 @@ impl Simplex {
     }
 
     /// Blocks that must not be pushed out while they are undecided.
-    fn pinned(&self) -> BTreeSet<BlockId> {
+    fn needed(&self) -> Vec<BlockId> {
         let certificates = self.notarized.values().chain(&self.finalized);
         let proposal = self.view.proposal.map(|proposal| proposal.block);
         certificates.map(|certificate| certificate.data.block).chain(proposal).collect()
@@ -203,7 +198,6 @@ impl Protocol for Simplex {
         let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
         let mut protocol = Self {
             core,
-            tree: Tree::default(),
             base: None,
             notarized: BTreeMap::new(),
             nullified: BTreeMap::new(),
@@ -213,9 +207,7 @@ impl Protocol for Simplex {
             view: View::new(Round::ZERO),
             finalize: None,
             pace,
-            wanted: None,
             asked: None,
-            helped: Allowance::default(),
             answered: Allowance::default(),
         };
         protocol.restore();
@@ -282,7 +274,7 @@ impl Protocol for Simplex {
 
     fn advance(&mut self, now: Timestamp, tip: Tip, fx: &mut Fx) {
         if tip.height() > self.core.tip.height() {
-            self.move_to(now, tip, None, fx);
+            self.move_to(now, tip, fx);
             self.progress(now, fx);
         }
     }
@@ -304,7 +296,7 @@ impl Protocol for Simplex {
 
     fn next_deadline(&self) -> Option<Timestamp> {
         if self.core.position.is_none() {
-            return self.wanted.is_some().then_some(self.pace.resend);
+            return self.core.fetch.is_some().then_some(self.pace.resend);
         }
         let mut next = self.pace.resend;
         if self.may_nullify() {

@@ -1,7 +1,6 @@
 //! The leader's proposal, made and judged; executing blocks; notarizing.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use pocket_types::block::{Block, Header};
@@ -13,11 +12,11 @@ use pocket_types::number::{Height, Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
-use super::tree::{Path, State};
 use super::{Fx, Heard, Proposed, Simplex};
-use crate::common::bodies::BodyState;
+use crate::common::blocks::{Examined, INVALID_PARENT};
 use crate::common::certificates::Checked;
-use crate::common::{Core, charge, header, invalid, misplaced};
+use crate::common::tree::{Identified, Path, State, Valid};
+use crate::common::{charge, header, invalid, misplaced};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
@@ -53,7 +52,7 @@ impl Simplex {
         let highest = after.and_then(|view| self.notarized.get(&view)).cloned();
         let tip = match &highest {
             Some(highest) if highest.data.block != self.core.tip.block() => {
-                self.tree.tip(&highest.data.block, highest.clone())
+                self.core.tree.tip(&highest.data.block, highest.clone())
             }
             _ => Some(self.core.tip.clone()),
         };
@@ -83,9 +82,11 @@ impl Simplex {
 
     /// Evidence that undecided ancestors hold already.
     fn known_evidence(&self, parent: BlockId) -> Vec<pocket_types::hash::Hash> {
-        let Path::Whole(path) = self.tree.path(&self.core.tip, parent) else { return Vec::new() };
-        let blocks = path.iter().filter_map(|id| self.tree.get(id));
-        blocks.flat_map(|node| node.block.evidence.iter().map(Evidence::id)).collect()
+        let Path::Whole(path) = self.core.tree.path(&self.core.tip, parent) else {
+            return Vec::new();
+        };
+        let blocks = path.iter().filter_map(|id| self.core.tree.block(id));
+        blocks.flat_map(|block| block.evidence.iter().map(Evidence::id)).collect()
     }
 
     /// The parent's certificate with every vote that has come in since, so that nobody who was there
@@ -125,22 +126,26 @@ impl Simplex {
         let Ok(Some(parent)) = self.parent_of(&block.header) else { return Ok(()) };
         let next = self.core.check_built(now, &block, &parent, change)?;
         self.view.building = None;
-        let id = block.id();
-        let state = State::Valid(Box::new(parent), next);
-        if self.may_propose() && self.keep(block, state) {
+        if self.may_propose() {
+            let state = State::Valid(Valid { parent, next, filler: false });
+            let id = self.keep(block.into(), state);
             self.propose(id, after, fx);
         }
         Ok(())
     }
 
-    pub(super) fn keep(&mut self, block: Block, state: State) -> bool {
-        let pinned = self.pinned();
-        self.tree.insert(block, state, false, self.core.config.max_bodies, &pinned)
+    pub(super) fn keep(&mut self, block: Identified, state: State) -> BlockId {
+        let needed = self.needed();
+        let id = self.core.keep(block, state, &needed);
+        if self.is_notarized(&id) {
+            self.core.tree.certify(&id);
+        }
+        id
     }
 
     fn propose(&mut self, block: BlockId, after: Option<Round>, fx: &mut Fx) {
-        self.record_body(&block, fx);
-        let Some(height) = self.tree.get(&block).map(|node| node.block.header.height) else {
+        self.core.record_body(&block, fx);
+        let Some(height) = self.height_of(&block) else {
             return;
         };
         let data = self.data(self.view.number, Phase::Propose, height, block);
@@ -158,21 +163,12 @@ impl Simplex {
     pub(super) fn proposal(&self) -> Option<Proposal> {
         let vote = self.view.proposed.filter(|vote| Some(vote.signer) == self.core.public_key())?;
         let Proposed { block, after } = self.view.proposal?;
-        let block = self.tree.get(&block)?.block.clone();
+        let block = self.core.tree.block(&block)?.clone();
         let certificate = after.and_then(|view| self.notarized.get(&view));
         let justify = certificate.filter(|known| known.data.block == vote.data.block).cloned();
         let left = vote.data.round.0.checked_sub(1).map(Round);
         let entry = left.filter(|_| left != after).and_then(|left| self.nullified.get(&left));
         Some(Proposal { vote, block, justify, entry: entry.cloned() })
-    }
-
-    /// A body is durable before a signature for it leaves.
-    pub(super) fn record_body(&mut self, id: &BlockId, fx: &mut Fx) {
-        if let Some(node) = self.tree.get_mut(id).filter(|node| !node.recorded) {
-            node.recorded = true;
-            let block = Box::new(node.block.clone());
-            fx.record(crate::replica::record::Record::Body(block));
-        }
     }
 
     pub(super) fn on_proposal(
@@ -231,7 +227,7 @@ impl Simplex {
         if self.core.electorate().epoch() == data.epoch && data.round == self.view.number {
             self.view.proposed = Some(vote);
             self.view.proposal = Some(Proposed { block: data.block, after });
-            self.keep(block, State::Waiting);
+            self.keep(Identified { id: data.block, block }, State::Waiting);
         }
         self.progress(now, fx);
         Ok(())
@@ -245,7 +241,7 @@ impl Simplex {
         proposal: Proposal,
         fx: &mut Fx,
     ) -> Heard {
-        if self.wants(&proposal.vote.data.block) {
+        if self.core.fetches(&proposal.vote.data.block) {
             return self.on_block(now, from, proposal.block, fx);
         }
         Ok(())
@@ -298,7 +294,7 @@ impl Simplex {
         } else if view > self.view.number && checked.first().map(|c| c.data.round) != left {
             return Err(Refusal::Unjustified { got: view, ours: self.view.number });
         }
-        if self.tree.get(&got).is_none() {
+        if !self.core.tree.contains(&got) {
             let (got, max) = (codec::encoded_len(block), self.core.config.max_block_bytes);
             if got > max {
                 return Err(Refusal::TooLarge { got, max });
@@ -348,59 +344,41 @@ impl Simplex {
             let certificate = self.verify(certificate)?.into_inner();
             return Ok(Some(self.core.tip.with_certificate(certificate)));
         }
-        if !self.tree.is_valid(&header.parent) {
+        if !self.core.tree.is_valid(&header.parent) {
             return Ok(None);
         }
         let Some(certificate) = certificate else {
             return Err(Refusal::Header("parent certificate"));
         };
         let certificate = self.verify(certificate)?.into_inner();
-        Ok(self.tree.tip(&header.parent, certificate))
+        Ok(self.core.tree.tip(&header.parent, certificate))
     }
 
     /// Has blocks executed whose parents are valid by now.
     pub(super) fn execute(&mut self, now: Timestamp, fx: &mut Fx) {
-        for id in self.tree.ready(&self.core.tip) {
-            let Some(block) = self.tree.get(&id).map(|node| node.block.clone()) else { continue };
-            // A quorum vouches for the header's time, so our clock has no say.
-            let vouched = self.pinned_by_quorum(&id);
-            let clock = if vouched { Timestamp(u64::MAX) } else { now };
-            let checked = self.parent_of(&block.header).and_then(|parent| {
-                let Some(parent) = parent else { return Ok(None) };
-                header::check(&block, &parent, Self::ID, &self.core.config, clock)?;
-                Ok(Some(parent))
-            });
-            let state = match checked {
-                Ok(None) => continue,
-                Ok(Some(parent)) => {
-                    fx.emit(Output::Check(Box::new(block)));
-                    State::Checking(Box::new(parent))
-                }
-                Err(refusal) => {
-                    let proposed = self.view.proposed.filter(|vote| vote.data.block == id);
-                    if !vouched {
-                        self.tree.remove(&id);
-                    }
-                    if let Some(vote) = proposed.filter(|_| !vouched) {
-                        self.view.proposal = None;
-                        if !matches!(refusal, Refusal::TimeAhead { .. }) {
-                            let (peer, reason) = (vote.signer, refusal);
-                            fx.emit(Output::Misbehaviour { peer, reason });
-                        } else {
-                            self.view.proposed = None;
-                        }
-                        continue;
-                    }
-                    State::Invalid(refusal.to_string())
-                }
+        while let Some(id) = self.core.tree.next_waiting(&self.core.tip) {
+            let Some(header) = self.core.tree.block(&id).map(|block| block.header.clone()) else {
+                return;
             };
-            if let Some(node) = self.tree.get_mut(&id) {
-                node.state = state;
+            let proposed = self.view.proposed.filter(|vote| vote.data.block == id);
+            let examined = match self.parent_of(&header) {
+                Ok(Some(parent)) => {
+                    self.core.examine(now, &id, parent, proposed, |_| Ok(false), fx)
+                }
+                Ok(None) => self.core.refuse(&id, INVALID_PARENT, None, fx),
+                Err(refusal) => self.core.refuse(&id, refusal, proposed, fx),
+            };
+            if examined == Examined::Ahead && proposed.is_some() {
+                (self.view.proposed, self.view.proposal) = (None, None);
             }
         }
     }
 
-    fn pinned_by_quorum(&self, id: &BlockId) -> bool {
+    fn height_of(&self, id: &BlockId) -> Option<Height> {
+        self.core.tree.get(id).map(|node| node.height())
+    }
+
+    fn is_notarized(&self, id: &BlockId) -> bool {
         let mut certificates = self.notarized.values().chain(&self.finalized);
         certificates.any(|certificate| certificate.data.block == *id)
     }
@@ -413,21 +391,10 @@ impl Simplex {
         verdict: Verdict,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
-        let Some(State::Checking(parent)) = self.tree.get(&block).map(|node| &node.state) else {
-            return Ok(());
-        };
-        let parent = parent.clone();
         let proposed = self.view.proposed.filter(|vote| vote.data.block == block);
-        let proposer = proposed.map(|vote| vote.signer);
-        let state = match Core::verdict(&parent, verdict, proposer, fx)? {
-            BodyState::Valid(next) => State::Valid(parent, next),
-            BodyState::Invalid(reason) => State::Invalid(reason),
-            BodyState::Checking => State::Checking(parent),
-        };
-        if let Some(node) = self.tree.get_mut(&block) {
-            node.state = state;
+        if self.core.on_checked(&block, verdict, proposed.map(|vote| vote.signer), fx)? {
+            self.progress(now, fx);
         }
-        self.progress(now, fx);
         Ok(())
     }
 
@@ -437,19 +404,19 @@ impl Simplex {
         let Some(Proposed { block, after }) = self.view.proposal else { return };
         let skips = self.first_missing(after, view).is_some();
         if self.view.notarize.is_some()
-            || !self.tree.is_valid(&block)
+            || !self.core.tree.is_valid(&block)
             || skips && !cfg!(pocket_trap = "simplex_skip")
         {
             return;
         }
-        let Some(height) = self.tree.get(&block).map(|node| node.block.header.height) else {
+        let Some(height) = self.height_of(&block) else {
             return;
         };
         let data = self.data(view, Phase::Prepare, height, block);
         if !self.core.may_sign(&data) {
             return;
         }
-        self.record_body(&block, fx);
+        self.core.record_body(&block, fx);
         self.view.notarize = self.core.sign(data, fx);
         if let Some(vote) = self.view.notarize {
             self.cast(vote, fx);

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 use pocket_types::number::{Epoch, Round};
 use pocket_types::vote::{Phase, Vote};
 
-use super::tree::State;
 use super::{Proposed, Simplex, View};
 use crate::replica::record::Record;
 
@@ -25,8 +24,7 @@ impl Simplex {
             match record {
                 Record::Vote(vote) | Record::Timeout { vote, .. } => votes.push(vote),
                 Record::Body(block) => {
-                    let max = self.core.config.max_bodies;
-                    self.tree.insert(*block, State::Waiting, true, max, &Default::default());
+                    self.core.recall_body(*block);
                 }
                 Record::HighQc(certificate) => {
                     self.core.certificates.trust((*certificate).clone());
@@ -66,9 +64,9 @@ impl Simplex {
                 let block = vote.data.block;
                 // The last block of an epoch rests on its own notarization when proposed again.
                 let again = self.notarized.values().rev().find(|known| known.data.block == block);
-                let after = match (again, self.tree.get(&block)) {
+                let after = match (again, self.core.tree.block(&block)) {
                     (Some(again), _) => Some(again.data.round),
-                    (None, Some(node)) => self.rests_on(&node.block.header),
+                    (None, Some(block)) => self.rests_on(&block.header),
                     (None, None) => return,
                 };
                 self.view.proposed = Some(vote);

@@ -35,8 +35,8 @@ impl Simplex {
     }
 
     pub(super) fn pace(&mut self, now: Timestamp) {
-        let parent = self.highest().and_then(|highest| self.tree.get(&highest.data.block));
-        let time = parent.map_or_else(|| self.core.tip.time(), |parent| parent.block.header.time);
+        let parent = self.highest().and_then(|highest| self.core.tree.block(&highest.data.block));
+        let time = parent.map_or_else(|| self.core.tip.time(), |parent| parent.header.time);
         let view = self.view.number.0;
         // While all goes well, the view before the last is decided.
         let decided = self.base.map_or(1, |base| base.view.0.saturating_add(2));
@@ -88,7 +88,7 @@ impl Simplex {
 
     /// Says again what was said last: it may have been lost.
     pub(super) fn resend(&mut self, fx: &mut Fx) {
-        self.fetch_again(fx);
+        self.core.fetch_again(fx);
         self.ask_again(fx);
         self.say_again(fx);
     }
@@ -124,7 +124,7 @@ impl Simplex {
         // It is in the view that it votes in, or has left the one that it finalizes.
         let behind = phase != Phase::Commit;
         let decision = self.finalized.clone().filter(|known| known.data.round >= view);
-        if decision.is_none() && !behind || !self.helped.allows(now, peer, &self.core) {
+        if decision.is_none() && !behind || !self.core.may_help(now, peer) {
             return;
         }
         let key = self.key().filter(|key| behind && decision.as_ref() != Some(key)).cloned();

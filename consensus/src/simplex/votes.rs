@@ -123,14 +123,14 @@ impl Simplex {
         let ours = self.core.electorate().epoch();
         if data.epoch < ours {
             if let Some(ended) = self.ended.clone().filter(|ended| ended.data.epoch == data.epoch)
-                && self.helped.allows(now, from, &self.core)
+                && self.core.may_help(now, from)
             {
                 fx.send(from, Message::Certificate(Box::new(ended)));
             }
         } else if data.epoch > ours {
             // Of the block it votes for, the parent may be undecided.
             let height = data.height.previous().unwrap_or_default().max(self.core.height().next());
-            fx.emit(Output::Behind { peer: from, height, certified: false });
+            self.core.behind(from, height, false, fx);
         }
         data.epoch == ours
     }

@@ -1,7 +1,6 @@
 //! Certificates that others show us, and the bodies that they name.
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
 
 use pocket_types::block::Block;
 use pocket_types::key::PublicKey;
@@ -9,10 +8,8 @@ use pocket_types::number::Timestamp;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, NIL, Tendermint};
-use crate::common::bodies::BodyState;
 use crate::common::certificates::Checked;
-use crate::common::{header, misplaced};
-use crate::protocol::Protocol as _;
+use crate::common::misplaced;
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
@@ -42,7 +39,7 @@ impl Tendermint {
             if data.phase == Phase::Commit {
                 // Its sender is past a height that we have not come to, and may wait for us.
                 let height = data.height.next();
-                fx.emit(Output::Behind { peer: from, height, certified: false });
+                self.core.behind(from, height, false, fx);
             }
             let message = Message::Certificate(Box::new(certificate));
             return self.later(now, from, data.height, None, message, fx);
@@ -90,27 +87,10 @@ impl Tendermint {
         block: Block,
         fx: &mut Fx,
     ) -> Heard {
-        let id = block.id();
-        if block.header.height < self.core.height() || self.core.bodies.get(&id).is_some() {
-            return Ok(());
+        if self.core.on_block(now, from, block, &self.needed(), fx)? {
+            self.try_propose(now, fx);
+            self.try_decide(now, fx);
         }
-        if !self.core.fetches(&id) {
-            fx.emit(Output::Dropped { peer: from, what: "block that is not waited for" });
-            return Ok(());
-        }
-        block.check_body()?;
-        self.core.fetch = None;
-        // A quorum vouches for the header's time, so our clock has no say.
-        let end = Timestamp(u64::MAX);
-        match header::check(&block, &self.core.tip, Self::ID, &self.core.config, end) {
-            Ok(()) => self.core.accept_body(block, &self.pinned(), fx),
-            Err(refusal) => {
-                let state = BodyState::Invalid(refusal.to_string());
-                self.core.keep_body(block, state, false, &self.pinned());
-            }
-        }
-        self.try_propose(now, fx);
-        self.try_decide(now, fx);
         Ok(())
     }
 }

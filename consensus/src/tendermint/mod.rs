@@ -166,7 +166,7 @@ impl Tendermint {
     }
 
     /// Blocks that must not be pushed out while they are undecided.
-    fn pinned(&self) -> Vec<BlockId> {
+    fn needed(&self) -> Vec<BlockId> {
         let certificates = [&self.valid, &self.core.decision].into_iter().flatten();
         let certified = certificates.map(|certificate| certificate.data.block);
         certified.chain(self.round.proposal.iter().map(|proposal| proposal.block)).collect()

@@ -12,9 +12,9 @@ use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, Heard, Proposed, Step, Tendermint};
-use crate::common::bodies::BodyState;
 use crate::common::certificates::Checked;
-use crate::common::{Core, header, invalid, misplaced};
+use crate::common::tree::{Identified, State, Valid};
+use crate::common::{header, invalid, misplaced};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
@@ -48,9 +48,9 @@ impl Tendermint {
             self.round.building = true;
             return self.core.build(now, fx);
         };
-        match self.core.bodies.get(&valid.data.block).map(|body| body.block.clone()) {
-            Some(block) => self.propose(now, block, Some(valid), fx),
-            None => self.core.fetch(&valid, fx),
+        match self.core.tree.block(&valid.data.block).cloned() {
+            Some(block) => self.propose(now, block, valid.data.block, Some(valid), fx),
+            None => self.core.fetch(&valid, None, fx),
         }
     }
 
@@ -72,15 +72,23 @@ impl Tendermint {
         self.round.building = false;
         if self.valid.is_some() && cfg!(not(pocket_trap = "tendermint-valid-value")) {
             self.try_propose(now, fx);
-        } else if self.core.keep_body(block.clone(), BodyState::Valid(next), false, &self.pinned())
-        {
-            self.propose(now, block, None, fx);
+            return Ok(());
         }
+        let parent = self.core.tip.clone();
+        let state = State::Valid(Valid { parent, next, filler: false });
+        let id = self.core.keep(block.clone(), state, &self.needed());
+        self.propose(now, block, id, None, fx);
         Ok(())
     }
 
-    fn propose(&mut self, now: Timestamp, block: Block, justify: Option<Certificate>, fx: &mut Fx) {
-        let id = block.id();
+    fn propose(
+        &mut self,
+        now: Timestamp,
+        block: Block,
+        id: BlockId,
+        justify: Option<Certificate>,
+        fx: &mut Fx,
+    ) {
         let data = self.core.data(self.round.number, Phase::Propose, id);
         if !self.core.may_sign(&data) {
             return;
@@ -112,9 +120,9 @@ impl Tendermint {
             return fx.emit(Output::Broadcast { to: self.core.electorate(), message });
         }
         if let (Some(vote), Some(proposal)) = (self.round.proposed, &self.round.proposal)
-            && let Some(body) = self.core.bodies.get(&proposal.block)
+            && let Some(block) = self.core.tree.block(&proposal.block)
         {
-            let (block, justify) = (body.block.clone(), proposal.justify.clone());
+            let (block, justify) = (block.clone(), proposal.justify.clone());
             self.broadcast_proposal(vote, block, justify, fx);
         }
     }
@@ -138,7 +146,7 @@ impl Tendermint {
             return;
         }
         if let Some(valid) = self.valid.clone().filter(|_| self.core.decision.is_none()) {
-            self.core.fetch(&valid, fx);
+            self.core.fetch(&valid, None, fx);
         }
         self.said.iter().for_each(|vote| self.say(*vote, fx));
         if self.core.leads(self.round.number) {
@@ -228,7 +236,8 @@ impl Tendermint {
         let Proposal { vote, block, justify, .. } = proposal;
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: vote.data.block, justify });
-        self.core.accept_body(block, &self.pinned(), fx);
+        let block = Identified { id: vote.data.block, block };
+        self.core.accept(block, &self.needed(), fx);
         if let Some(polka) = polka {
             self.on_polka(now, polka, fx);
         }
@@ -256,7 +265,7 @@ impl Tendermint {
             }
             None => None,
         };
-        if self.core.bodies.get(&vote.data.block).is_none() {
+        if !self.core.tree.contains(&vote.data.block) {
             header::check(block, &self.core.tip, Self::ID, &self.core.config, now)?;
         }
         Ok(polka)
@@ -287,22 +296,15 @@ impl Tendermint {
         verdict: Verdict,
         fx: &mut Fx,
     ) -> Result<(), ReplicaError> {
-        let waits = |state: &BodyState| matches!(state, BodyState::Checking);
-        if !self.core.bodies.get(&block).is_some_and(|body| waits(&body.state)) {
-            return Ok(());
-        }
         // Who brings a polka repeats what a quorum vouches for.
         let fresh = self.round.proposal.as_ref().is_some_and(|fresh| fresh.justify.is_none());
         let proposed = self.round.proposed.filter(|vote| fresh && vote.data.block == block);
-        let proposer = proposed.map(|vote| vote.signer);
-        let state = Core::verdict(&self.core.tip, verdict, proposer, fx)?;
-        if let Some(body) = self.core.bodies.get_mut(&block) {
-            body.state = state;
+        if self.core.on_checked(&block, verdict, proposed.map(|vote| vote.signer), fx)? {
+            self.try_prevote(now, fx);
+            self.try_lock(fx);
+            self.try_propose(now, fx);
+            self.try_decide(now, fx);
         }
-        self.try_prevote(now, fx);
-        self.try_lock(fx);
-        self.try_propose(now, fx);
-        self.try_decide(now, fx);
         Ok(())
     }
 }

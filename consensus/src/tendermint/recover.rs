@@ -1,16 +1,11 @@
 //! What the log says of a height.
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
-
 use pocket_types::number::{Round, Timestamp};
 use pocket_types::vote::{Certificate, Phase};
 
 use super::later::Later;
 use super::{Fx, Proposed, RoundState, Step, Tendermint};
-use crate::common::bodies::BodyState;
 use crate::common::pacemaker::Pacemaker;
-use crate::replica::output::Output;
 use crate::replica::record::Record;
 
 impl Tendermint {
@@ -32,7 +27,7 @@ impl Tendermint {
                 }
                 Record::Vote(vote) => self.said.push(vote),
                 Record::Body(block) => {
-                    self.core.keep_body(*block, BodyState::Checking, true, &[]);
+                    self.core.recall_body(*block);
                 }
                 Record::HighQc(polka) => newer(&mut self.valid, *polka),
                 Record::Lock(polka) => {
@@ -68,16 +63,13 @@ impl Tendermint {
         self.began = now;
         self.pace =
             Pacemaker::enter(&self.core.config, now, self.core.tip.time(), self.round.number);
-        let unchecked: Vec<_> = self.core.bodies.ids().copied().collect();
-        for body in unchecked.iter().filter_map(|id| self.core.bodies.get(id)) {
-            fx.emit(Output::Check(Box::new(body.block.clone())));
-        }
+        self.core.examine_waiting(now, fx);
         self.said.iter().for_each(|vote| fx.own(*vote));
         if !self.said.is_empty() || self.round.proposed.is_some() {
             self.resend(fx);
         }
         if let Some(decision) = self.core.decision.clone() {
-            self.core.fetch(&decision, fx);
+            self.core.fetch(&decision, Some(decision.data.height), fx);
         }
         self.try_propose(now, fx);
     }

@@ -7,10 +7,10 @@ use pocket_types::number::{Duration, Round, Timestamp};
 use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, NIL, Proposed, RoundState, Step, Tendermint};
-use crate::common::bodies::BodyState;
 use crate::common::certificates::Checked;
 use crate::common::charge;
 use crate::common::pacemaker::{Pacemaker, timeout};
+use crate::common::tree::State;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
@@ -58,10 +58,10 @@ impl Tendermint {
             return;
         };
         let block = proposal.block;
-        match self.core.bodies.get(&block).map(|body| &body.state) {
-            Some(BodyState::Valid(_)) if self.allows(proposal) => self.prevote(now, block, fx),
-            Some(BodyState::Valid(_) | BodyState::Invalid(_)) => self.prevote(now, NIL, fx),
-            Some(BodyState::Checking) | None => {}
+        match self.core.tree.get(&block).map(|node| &node.state) {
+            Some(State::Valid(_)) if self.allows(proposal) => self.prevote(now, block, fx),
+            Some(State::Valid(_) | State::Invalid(_)) => self.prevote(now, NIL, fx),
+            Some(State::Waiting | State::Checking(_)) | None => {}
         }
     }
 
@@ -165,8 +165,7 @@ impl Tendermint {
             return false;
         };
         let block = valid.data.block;
-        let body = self.core.bodies.get(&block);
-        if !body.is_some_and(|body| matches!(body.state, BodyState::Valid(_))) {
+        if !self.core.tree.is_valid(&block) {
             return false;
         }
         let record = Record::Lock(Box::new(valid.clone()));
@@ -211,7 +210,7 @@ impl Tendermint {
     pub(super) fn decide(&mut self, now: Timestamp, decision: Certificate, fx: &mut Fx) {
         if self.core.decision.is_none() {
             self.core.fetch = None;
-            self.core.fetch(&decision, fx);
+            self.core.fetch(&decision, Some(decision.data.height), fx);
             self.core.decision = Some(decision);
             self.try_decide(now, fx);
         }
