@@ -54,7 +54,6 @@ pub mod hotstuff;
 pub mod hotstuff2;
 pub mod jolteon;
 
-mod ballots;
 mod certify;
 mod decide;
 mod propose;
@@ -93,7 +92,6 @@ use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
-use ballots::Ballots;
 
 /// A chained protocol by the rules `R`.
 #[derive(Clone, Debug)]
@@ -110,7 +108,7 @@ pub struct Chained<R> {
     /// NewRound signatures for this round and the next few.
     new_rounds: BTreeMap<Round, Tally>,
     /// Votes of the rounds before those that we lead.
-    ballots: BTreeMap<Round, Ballots>,
+    ballots: BTreeMap<Round, Tally>,
     /// The latest round of a certificate that our log has on its own.
     logged: Option<Round>,
     round: RoundState,

@@ -239,9 +239,8 @@ impl<R: ChainRules> Chained<R> {
             return Ok(());
         }
         let electorate = self.core.electorate();
-        let tally =
-            self.new_rounds.entry(round).or_insert_with(|| Tally::new(vote.data, &electorate));
-        match tally.add(vote, position, &electorate) {
+        let tally = self.new_rounds.entry(round).or_insert_with(|| Tally::new(&electorate));
+        match tally.add(&vote, position, &electorate) {
             Added::Counted => self.weigh_new_rounds(now, round, fx),
             // It says so again, so it is still waiting outside.
             Added::Known if round == self.round.number && entered < round => {
@@ -266,11 +265,8 @@ impl<R: ChainRules> Chained<R> {
         }
         let electorate = self.core.electorate();
         let tally = self.new_rounds.entry(round);
-        tally.or_insert_with(|| Tally::new(vote.data, &electorate)).add_checked(
-            vote,
-            position,
-            &electorate,
-        );
+        let tally = tally.or_insert_with(|| Tally::new(&electorate));
+        tally.add_checked(&vote, position, &electorate);
         self.weigh_new_rounds(now, round, fx);
         self.progress(now, fx);
     }
@@ -288,7 +284,7 @@ impl<R: ChainRules> Chained<R> {
         if !third {
             return;
         }
-        if let Some(timeout) = tally.certificate(&electorate) {
+        if let Some(timeout) = tally.timeout(&electorate) {
             let timeout = self.core.certificates.trust(timeout);
             self.use_certificate(now, timeout, fx);
         } else if round > wanted {

@@ -5,9 +5,8 @@ use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Phase, Vote};
 
-use super::ballots::Ballots;
 use super::{Certified, ChainRules, Chained, Fx, Heard};
-use crate::common::tally::Added;
+use crate::common::tally::{Added, Tally};
 use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
@@ -76,11 +75,8 @@ impl<R: ChainRules> Chained<R> {
             self.count_own_new_round(now, vote, position, fx);
         } else if data.round.next() >= self.round.number {
             let ballots = self.ballots.entry(data.round);
-            ballots.or_insert_with(|| Ballots::new(&electorate)).add_checked(
-                vote,
-                position,
-                &electorate,
-            );
+            let ballots = ballots.or_insert_with(|| Tally::new(&electorate));
+            ballots.add_checked(&vote, position, &electorate);
             self.weigh_votes(now, data.round, fx);
         }
     }
@@ -118,8 +114,8 @@ impl<R: ChainRules> Chained<R> {
         }
         let electorate = self.core.electorate();
         let ballots = self.ballots.entry(data.round);
-        let ballots = ballots.or_insert_with(|| Ballots::new(&electorate));
-        match ballots.add(vote, position, &electorate) {
+        let ballots = ballots.or_insert_with(|| Tally::new(&electorate));
+        match ballots.add(&vote, position, &electorate) {
             Added::Counted => self.weigh_votes(now, data.round, fx),
             Added::Known => {}
             Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
@@ -135,7 +131,7 @@ impl<R: ChainRules> Chained<R> {
         }
         let electorate = self.core.electorate();
         let Some(ballots) = self.ballots.get_mut(&round) else { return };
-        let (certificate, invalid) = ballots.certificate(&electorate);
+        let (certificate, invalid) = ballots.certify(&electorate);
         charge(&invalid, Phase::Prepare, fx);
         if let Some(certificate) = certificate {
             let certificate = self.core.certificates.trust(certificate);

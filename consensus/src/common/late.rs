@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use pocket_types::key::PublicKey;
 use pocket_types::validator::Electorate;
-use pocket_types::vote::{Certificate, Vote, VoteData};
+use pocket_types::vote::{Certificate, Vote};
 
 use super::Core;
 use super::tally::{Added, Tally};
@@ -23,8 +23,8 @@ pub(crate) struct Late {
 }
 
 impl Late {
-    pub(crate) fn new(data: VoteData, ours: Option<Vote>, electorate: &Electorate) -> Self {
-        Self { votes: Some(Tally::new(data, electorate)), ours }
+    pub(crate) fn new(ours: Option<Vote>, electorate: &Electorate) -> Self {
+        Self { votes: Some(Tally::new(electorate)), ours }
     }
 }
 
@@ -51,14 +51,11 @@ impl Core {
         };
         let electorate = &decision.electorate;
         let Some(position) = electorate.position(&vote.signer) else { return false };
-        if vote.data != *late.data() || decision.certificate.is_signer(position) {
+        let certificate = &decision.certificate;
+        if vote.data != certificate.data || certificate.is_signer(position) {
             return false;
         }
-        if checked {
-            late.add_checked(vote, position, electorate);
-            return true;
-        }
-        late.add(vote, position, electorate) == Added::Counted
+        late.take(&vote, position, checked, electorate) == Added::Counted
     }
 
     /// The tip's certificate with every vote that came in since, so that nobody who was there looks
@@ -66,10 +63,9 @@ impl Core {
     pub(crate) fn parent_certificate(&mut self) -> (Option<Certificate>, Vec<PublicKey>) {
         let Some(decision) = self.tip.decision() else { return (None, Vec::new()) };
         let electorate = &decision.electorate;
-        let late = &mut self.late.votes;
-        let invalid = late.as_mut().map(|late| late.check(electorate)).unwrap_or_default();
-        let votes = late.iter().flat_map(Tally::votes);
-        let votes = votes.filter(|_| !cfg!(pocket_trap = "late_votes_lost"));
-        (Some(decision.certificate.extended(votes, electorate)), invalid)
+        let late = self.late.votes.as_mut().filter(|_| !cfg!(pocket_trap = "late_votes_lost"));
+        let Some(late) = late else { return (Some(decision.certificate.clone()), Vec::new()) };
+        let (whole, invalid) = late.extend(&decision.certificate, electorate);
+        (Some(whole), invalid)
     }
 }

@@ -410,7 +410,7 @@ impl Core {
         let electorate = self.electorate();
         let tip = self.tip.after_checked(&header, certificate, valid.next);
         self.reset(tip);
-        self.late = Late::new(data, ours, &electorate);
+        self.late = Late::new(ours, &electorate);
         if let Some(vote) = ours {
             self.add_late(vote, true);
         }

@@ -259,9 +259,8 @@ impl HotPokt {
             return Ok(());
         }
         let electorate = self.core.electorate();
-        let tally =
-            self.new_rounds.entry(round).or_insert_with(|| Tally::new(vote.data, &electorate));
-        match tally.add(vote, position, &electorate) {
+        let tally = self.new_rounds.entry(round).or_insert_with(|| Tally::new(&electorate));
+        match tally.add(&vote, position, &electorate) {
             Added::Counted => {
                 self.follow(round, entered, position);
                 self.weigh_new_rounds(now, round, fx);
@@ -292,7 +291,7 @@ impl HotPokt {
         if !third {
             return;
         }
-        if let Some(timeout) = tally.certificate(&electorate) {
+        if let Some(timeout) = tally.timeout(&electorate) {
             let timeout = self.core.certificates.trust(timeout);
             self.enter(now, round, timeout, fx);
         } else if round > wanted {

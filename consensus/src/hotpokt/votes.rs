@@ -41,15 +41,12 @@ impl HotPokt {
         if data.phase == Phase::NewRound {
             if data.round >= self.round.number {
                 let tally = self.new_rounds.entry(data.round);
-                tally.or_insert_with(|| Tally::new(data, &electorate)).add_checked(
-                    vote,
-                    position,
-                    &electorate,
-                );
+                let tally = tally.or_insert_with(|| Tally::new(&electorate));
+                tally.add_checked(&vote, position, &electorate);
                 self.weigh_new_rounds(now, data.round, fx);
             }
         } else if let Some(tally) = self.tally(&vote) {
-            tally.add_checked(vote, position, &electorate);
+            tally.add_checked(&vote, position, &electorate);
             self.weigh_votes(now, data.phase, fx);
         }
     }
@@ -57,14 +54,13 @@ impl HotPokt {
     /// The tally for a vote of the round that we lead and have proposed in.
     fn tally(&mut self, vote: &Vote) -> Option<&mut Tally> {
         let data = vote.data;
-        let proposed = self.round.proposed.filter(|_| data.round == self.round.number)?;
+        self.round.proposed.filter(|_| data.round == self.round.number)?;
         if self.contest.is_some() && !self.is_leader() {
             return None;
         }
-        let expected = self.core.data(data.round, data.phase, proposed.data.block);
-        let electorate = self.core.electorate();
+        let electorate = self.core.tip.validators();
         let tally = self.round.votes.entry(data.phase);
-        Some(tally.or_insert_with(|| Tally::new(expected, &electorate)))
+        Some(tally.or_insert_with(|| Tally::new(electorate)))
     }
 
     pub(super) fn on_vote(
@@ -100,7 +96,7 @@ impl HotPokt {
         }
         let electorate = self.core.electorate();
         let Some(tally) = self.tally(&vote) else { return Ok(()) };
-        match tally.add(vote, position, &electorate) {
+        match tally.add(&vote, position, &electorate) {
             Added::Counted => self.weigh_votes(now, data.phase, fx),
             Added::Known => {}
             Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
@@ -127,12 +123,9 @@ impl HotPokt {
         }
         let electorate = self.core.electorate();
         let Some(tally) = self.round.votes.get_mut(&phase) else { return };
-        let (quorum, invalid) = tally.is_quorum(&electorate);
+        let (certificate, invalid) = tally.certify(&electorate);
         charge(&invalid, phase, fx);
-        if !quorum {
-            return;
-        }
-        let Some(certificate) = tally.certificate(&electorate) else { return };
+        let Some(certificate) = certificate else { return };
         let certificate = self.core.certificates.trust(certificate);
         let message = Message::Certificate(Box::new((*certificate).clone()));
         fx.emit(Output::Broadcast { to: electorate, message });

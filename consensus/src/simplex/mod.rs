@@ -51,7 +51,6 @@
 
 mod certify;
 mod fetch;
-mod poll;
 mod propose;
 mod recover;
 mod view;
@@ -70,6 +69,7 @@ use pocket_types::vote::{self, Certificate, Phase, Vote, VoteData};
 use crate::common::allowance::Allowance;
 use crate::common::effects::Effects as Fx;
 use crate::common::pacemaker::Pacemaker;
+use crate::common::tally::Tally;
 use crate::common::{Core, Heard};
 use crate::protocol::Protocol;
 use crate::replica::error::ReplicaError;
@@ -78,8 +78,6 @@ use crate::replica::message::Message;
 use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
-
-use poll::Poll;
 
 /// The state of Simplex in one epoch.
 #[derive(Clone, Debug)]
@@ -97,7 +95,7 @@ pub struct Simplex {
     /// What decided the last block of the epoch before.
     ended: Option<Certificate>,
     /// The votes of a few views around ours.
-    polls: BTreeMap<(Round, Phase), Poll>,
+    polls: BTreeMap<(Round, Phase), Tally>,
     view: View,
     /// The last view that we finalized.
     finalize: Option<Vote>,

@@ -105,8 +105,9 @@ impl Simplex {
         let Some(poll) = self.polls.get_mut(&(data.round, data.phase)) else {
             return Some(certificate);
         };
-        charge(&poll.check(&data, &electorate), data.phase, fx);
-        Some(certificate.extended(poll.votes(&data), &electorate))
+        let (whole, invalid) = poll.extend(&certificate, &electorate);
+        charge(&invalid, data.phase, fx);
+        Some(whole)
     }
 
     /// The host's answer to a Build.

@@ -7,9 +7,8 @@ use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
 use pocket_types::vote::{Phase, Vote, VoteData};
 
-use super::poll::Poll;
 use super::{Fx, Heard, Simplex};
-use crate::common::tally::Added;
+use crate::common::tally::{Added, Tally};
 use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
@@ -41,20 +40,20 @@ impl Simplex {
             return;
         }
         if let Some(poll) = self.poll(&vote.data) {
-            poll.add_checked(vote, position, &electorate);
+            poll.add_checked(&vote, position, &electorate);
             self.weigh(now, &vote.data, fx);
         }
     }
 
     /// The poll that a vote belongs to, if its view is near ours.
-    fn poll(&mut self, data: &VoteData) -> Option<&mut Poll> {
+    fn poll(&mut self, data: &VoteData) -> Option<&mut Tally> {
         let view = Self::view_of(data)?;
         let window = self.core.config.round_window;
         if view.0.abs_diff(self.view.number.0) > window {
             return None;
         }
         let electorate = self.core.electorate();
-        Some(self.polls.entry((view, data.phase)).or_insert_with(|| Poll::new(&electorate)))
+        Some(self.polls.entry((view, data.phase)).or_insert_with(|| Tally::new(&electorate)))
     }
 
     /// Whether the decided view is this one or a later one.
@@ -100,7 +99,7 @@ impl Simplex {
             }
             return Ok(());
         };
-        match poll.add(vote, position, &electorate) {
+        match poll.add(&vote, position, &electorate) {
             Added::Counted => self.weigh(now, &data, fx),
             // It says so again, so it is still waiting.
             Added::Known if view < self.view.number => self.help(now, from, view, data.phase, fx),
@@ -149,7 +148,7 @@ impl Simplex {
             return;
         }
         let Some(poll) = self.polls.get_mut(&(view, data.phase)) else { return };
-        let (certificate, invalid) = poll.certificate(data, &electorate);
+        let (certificate, invalid) = poll.certify(&electorate);
         charge(&invalid, data.phase, fx);
         if let Some(certificate) = certificate {
             let certificate = self.core.certificates.trust(certificate);

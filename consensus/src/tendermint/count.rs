@@ -4,10 +4,9 @@ use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Timestamp};
 use pocket_types::vote::{Phase, Vote};
 
-use super::votes::Votes;
 use super::{Fx, Heard, Tendermint};
 use crate::common::invalid;
-use crate::common::tally::Added;
+use crate::common::tally::{Added, Tally};
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 
@@ -69,9 +68,10 @@ impl Tendermint {
         }
         let electorate = self.core.tip.validators();
         let votes = self.votes.entry((round, phase));
-        let votes = votes.or_insert_with(|| Votes::new(vote.data, electorate));
-        match votes.add(vote, position, checked, electorate) {
-            Added::Counted if votes.are_enough(electorate) => self.weigh(now, round, phase, fx),
+        let votes = votes.or_insert_with(|| Tally::new(electorate));
+        let added = votes.take(vote, position, checked, electorate);
+        match added {
+            Added::Counted if votes.claims_quorum(electorate) => self.weigh(now, round, phase, fx),
             Added::Counted => {}
             Added::Known => {}
             Added::Conflict(evidence) => self.core.accuse(*evidence, fx),

@@ -11,9 +11,8 @@ use pocket_types::scheme::Signed;
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Phase, Vote};
 
-use super::votes::Votes;
 use super::{Fx, Heard, Tendermint};
-use crate::common::tally::Added;
+use crate::common::tally::{Added, Tally};
 use crate::common::{charge, invalid};
 
 /// The latest prevote and the latest precommit of each member, if its round is later than ours.
@@ -160,8 +159,9 @@ impl Tendermint {
                 continue;
             }
             let votes = self.votes.entry((data.round, data.phase));
-            let votes = votes.or_insert_with(|| Votes::new(data, &electorate));
-            if let Added::Conflict(evidence) = votes.add(&vote, key.0, checked, &electorate) {
+            let votes = votes.or_insert_with(|| Tally::new(&electorate));
+            let added = votes.take(&vote, key.0, checked, &electorate);
+            if let Added::Conflict(evidence) = added {
                 self.core.accuse(*evidence, fx);
             }
         }

@@ -52,7 +52,6 @@ mod later;
 mod propose;
 mod recover;
 mod rules;
-mod votes;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -66,6 +65,7 @@ use pocket_types::vote::{self, Certificate, Phase, Vote};
 
 use crate::common::effects::Effects as Fx;
 use crate::common::pacemaker::Pacemaker;
+use crate::common::tally::Tally;
 use crate::common::{Core, Heard};
 use crate::protocol::Protocol;
 use crate::replica::error::{Refusal, ReplicaError};
@@ -76,7 +76,6 @@ use crate::replica::record::Record;
 use crate::tip::Tip;
 
 use later::Later;
-use votes::Votes;
 
 /// The vote for no block.
 const NIL: BlockId = BlockId(pocket_types::hash::Hash::ZERO);
@@ -92,7 +91,7 @@ pub struct Tendermint {
     /// validRound and validValue: the highest polka that we know.
     valid: Option<Certificate>,
     /// Prevotes and precommits of this round and the few before.
-    votes: BTreeMap<(Round, Phase), Votes>,
+    votes: BTreeMap<(Round, Phase), Tally>,
     /// Votes of later rounds.
     later: Later,
     /// Signed proposals of the next few rounds.

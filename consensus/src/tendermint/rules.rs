@@ -117,14 +117,14 @@ impl Tendermint {
             charge(&invalid, Phase::Prepare, fx);
             match quorum {
                 // 44-46
-                Some(NIL) if self.round.step == Step::Prevote => {
+                Some(data) if data.block == NIL && self.round.step == Step::Prevote => {
                     if cfg!(pocket_trap = "tendermint-nil-unlocks") {
                         self.locked = None;
                     }
                     return self.precommit(NIL, fx);
                 }
-                Some(block) if block != NIL => {
-                    if let Some(polka) = votes.certificate(block, &electorate) {
+                Some(data) if data.block != NIL => {
+                    if let Some(polka) = votes.certificate(&data, &electorate) {
                         let polka = self.core.certificates.trust(polka);
                         return self.on_polka(now, polka, fx);
                     }
@@ -134,7 +134,7 @@ impl Tendermint {
         }
         // 34-35
         if waits {
-            let (quorum, invalid) = votes.quorum_of_any(&electorate);
+            let (quorum, invalid) = votes.is_quorum(&electorate);
             charge(&invalid, Phase::Prepare, fx);
             if quorum {
                 self.round.prevote_timeout = Some(now.after(self.vote_timeout()));
@@ -190,14 +190,14 @@ impl Tendermint {
         let (quorum, invalid) = votes.quorum(&electorate);
         charge(&invalid, Phase::Commit, fx);
         // 49-54
-        if let Some(block) = quorum.filter(|block| *block != NIL)
-            && let Some(decision) = votes.certificate(block, &electorate)
+        if let Some(data) = quorum.filter(|data| data.block != NIL)
+            && let Some(decision) = votes.certificate(&data, &electorate)
         {
             return self.decide(now, decision, fx);
         }
         // 47-48
         if round == self.round.number && self.round.precommit_timeout.is_none() {
-            let (quorum, invalid) = votes.quorum_of_any(&electorate);
+            let (quorum, invalid) = votes.is_quorum(&electorate);
             charge(&invalid, Phase::Commit, fx);
             if quorum {
                 self.round.precommit_timeout = Some(now.after(self.vote_timeout()));
