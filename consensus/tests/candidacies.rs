@@ -473,7 +473,7 @@ fn a_replica_that_restarts_runs_again_chooses_again_and_signs_nothing_else() {
     let ours = |lab: &Lab| candidacy(lab.me, 1, 0);
     let signed = |lab: &Lab| {
         let votes = lab.log.iter().filter_map(|record| match record {
-            pocket_consensus::Record::Vote(vote) => Some(*vote),
+            pocket_consensus::Record::Vote { vote, .. } => Some(*vote),
             _ => None,
         });
         votes.collect::<Vec<Vote>>()

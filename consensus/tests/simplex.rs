@@ -322,7 +322,7 @@ fn when_all_crash_after_a_finalization_the_same_block_is_decided() {
         let finalized: Vec<_> = (0..n)
             .flat_map(|node| sim.disk(node).log.clone())
             .filter_map(|record| match record {
-                Record::Vote(vote)
+                Record::Vote { vote, .. }
                     if vote.data.phase == Phase::Commit && vote.data.height.0 == 5 =>
                 {
                     Some(vote.data.block)

@@ -253,7 +253,7 @@ fn who_finalized_a_view_never_nullifies_it() {
     assert_eq!(votes(&outputs, Phase::NewRound).first(), Some(&(1, BlockId::default())));
     // The log says that it finalized view 0; the notarization is in a part that was torn off.
     let vote = Vote::sign(data(0, Phase::Commit, 1, block.id()), &key(lab.me));
-    let mut lab = Lab::recovered(3, vec![Record::Vote(vote)]);
+    let mut lab = Lab::recovered(3, vec![Record::Vote { vote, height: vote.data.height }]);
     let outputs = lab.wait(10_000);
     assert_eq!(votes(&outputs, Phase::NewRound), []);
     assert!(votes(&outputs, Phase::Commit).len() > 10, "it says again what it signed");
@@ -290,14 +290,13 @@ fn a_nullification_forgotten_by_the_log_of_its_height_is_kept_until_a_later_view
     assert_eq!(votes(&lab.wait(500), Phase::NewRound).first().unwrap().0, 3);
     // What the host keeps once block 1 is committed.
     let kept: Vec<_> = lab.log.iter().filter(|record| record.height() > Height(1)).collect();
-    let timeouts = kept.iter().filter(|record| matches!(record, Record::Timeout { .. }));
-    assert_eq!(timeouts.count(), 1);
+    let ended = |record: &Record| match record {
+        Record::Vote { vote, height } if vote.data.phase == Phase::NewRound => Some(*height),
+        _ => None,
+    };
     // A block of height 4 can only be of view 3 or later: views 0, 1 and 2 give three at most.
     assert!(kept.iter().all(|record| record.height() <= Height(4)));
-    let heights = kept.iter().filter_map(|record| match record {
-        Record::Timeout { height, .. } => Some(*height),
-        _ => None,
-    });
+    let heights = kept.iter().filter_map(|record| ended(record));
     assert_eq!(heights.collect::<Vec<_>>(), [Height(4)]);
 }
 
@@ -363,11 +362,11 @@ fn a_body_is_stored_before_the_vote_for_it() {
     let a = lab.block(0, None);
     lab.propose(0, &a, None);
     let body = lab.log.iter().position(|record| matches!(record, Record::Body(_))).unwrap();
-    let vote = lab.log.iter().position(|record| matches!(record, Record::Vote(_))).unwrap();
+    let vote = lab.log.iter().position(|record| matches!(record, Record::Vote { .. })).unwrap();
     assert!(body < vote);
     lab.hear_certificate(&lab.notarization(0, &a));
     let high = lab.log.iter().position(|record| matches!(record, Record::HighQc(_))).unwrap();
-    let vote = lab.log.iter().rposition(|record| matches!(record, Record::Vote(_))).unwrap();
+    let vote = lab.log.iter().rposition(|record| matches!(record, Record::Vote { .. })).unwrap();
     assert!(high < vote, "the notarization before the finalization that rests on it");
 }
 

@@ -537,7 +537,9 @@ fn nothing_leaves_and_nothing_counts_before_it_is_stored() {
     assert!(step.outputs.is_empty());
     let unstored = step.records.unwrap();
     // The body and the vote, in one atomic write.
-    assert!(matches!(unstored.records(), [Record::Body(body), Record::Vote(_)] if **body == block));
+    assert!(
+        matches!(unstored.records(), [Record::Body(body), Record::Vote { .. }] if **body == block)
+    );
     let step = lab.replica.release(lab.now, unstored.stored()).unwrap();
     assert_eq!(prepared(&step.outputs), [block.id()]);
 }
@@ -1188,7 +1190,8 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
     let foreign = recover(lab.others()[0], lab.log.clone()).unwrap_err();
     assert!(matches!(foreign, pocket_consensus::RecoverError::Foreign { .. }));
     let mut twice = lab.log.clone();
-    twice.push(Record::Vote(lab.vote(lab.me, 0, Phase::Prepare, b.id())));
+    let vote = lab.vote(lab.me, 0, Phase::Prepare, b.id());
+    twice.push(Record::Vote { vote, height: vote.data.height });
     let damaged = recover(lab.me, twice).unwrap_err();
     assert!(matches!(damaged, pocket_consensus::RecoverError::Order { .. }));
 }

@@ -69,9 +69,12 @@ fn messages() -> Vec<Seed> {
         sync("sync_request", SyncMessage::Request(RangeRequest { from: Height(7), count: 9 })),
         sync("sync_range", SyncMessage::Range(Range { from: Height(7), blocks })),
         sync("sync_decided", SyncMessage::Decided(Box::new(decided))),
-        record("record_vote", Record::Vote(vote)),
+        record("record_vote", Record::Vote { vote, height: Height(7) }),
         record("record_body", Record::Body(Box::new(block))),
-        record("record_entry", Record::Entry(Box::new(certificate.clone()))),
+        record(
+            "record_entry",
+            Record::Entry { certificate: Box::new(certificate.clone()), height: Height(7) },
+        ),
         record("record_high_qc", Record::HighQc(Box::new(certificate.clone()))),
         record("record_lock", Record::Lock(Box::new(certificate))),
     ]

@@ -9,7 +9,7 @@ use pocket_types::id::BlockId;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::Certificate;
 
-use super::{Certified, ChainRules, Chained, Fx, RoundState};
+use super::{Certified, ChainRules, Chained, Fx};
 use crate::common::allowance::Allowance;
 use crate::common::tree::Path;
 use crate::replica::message::Message;
@@ -140,8 +140,7 @@ impl<R: ChainRules> Chained<R> {
         self.new_rounds.clear();
         self.ballots.clear();
         self.core.helped = Allowance::default();
-        self.lock = self.decided();
-        self.round = RoundState::new(self.high().next_round(), None);
+        self.reread();
         self.resume(now, fx);
     }
 }

@@ -24,15 +24,29 @@
 //! certificates ([`Certified`]): what a certificate decides follows from the certificate in its block's
 //! header, the one in that block's parent's, and so on.
 //!
-//! # The end of an epoch
+//! # The last block of an epoch
 //!
 //! Executing a block yields the validators of the height two later. A block whose header promises
 //! another set for the next height than its own is the last of its epoch: what is built on it before
-//! it is decided could not be decided by the right set. Until then, **fillers** take the place of its
-//! descendants: empty, not executed, never decided, dropped by everybody once the last block is. They
-//! exist only in an unbroken row behind it: a leader whom a Timeout QC let in proposes the last block
-//! again, whichever of the row the highest certificate is for. So the last block is always decided by
-//! a proof of its own. The new epoch begins with it, in round 0.
+//! it is decided could not be decided by the right set. But a block is decided by what is certified
+//! behind it. So, until the last block L is decided, **fillers** take the place of its descendants: empty,
+//! not executed, by the set that decides L, never decided, dropped by everybody once L is.
+//!
+//! 1. L is proposed and certified as any block is, say in round r.
+//! 2. The leader of r + 1 proposes a filler upon L, whose header carries L's certificate; the leader of
+//!    r + 2 another upon that, and so on, always with the certificate of the very round before.
+//! 3. The certificates of L and of the fillers right behind it are of consecutive rounds, and decide L by
+//!    the same rule as any other block: one filler suffices for a two-chain, HotStuff takes two. They and
+//!    their headers are L's proof, so that it never rests on a block of the next epoch.
+//! 4. Where a round in between fails, the row is broken: a leader whom a Timeout QC let in proposes **L
+//!    again**, whichever of the row the highest certificate is for, and shows that certificate beside it
+//!    ([`Proposal::justify`](crate::replica::message::Proposal)). L is certified anew, in a later round,
+//!    and step 2 follows. So fillers exist only in an unbroken row behind L.
+//! 5. No proposal of this epoch tells the others of the certificate that decided L. The leader who would
+//!    have come next broadcasts it, and who still speaks of the old epoch is shown it.
+//!
+//! The new epoch begins with L as its root, in round 0. The header of its first block carries L's
+//! certificate, by the validators before.
 //!
 //! # Planted bugs
 //!
@@ -47,7 +61,7 @@
 //! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
 //! | `chained_high_unproved` | timeouts may vouch for what they don't show | `rules::a_timeout_shows_what_it_vouches_for` |
 //! | `body_not_durable` | votes leave before their block is durable | `faults::when_all_crash_nothing_certified_is_lost` |
-//! | `last_vote_pruned` | the log forgets the last signature with its height | `rules::a_restarted_replica_contradicts_nothing_whatever_is_pruned` |
+//! | `last_vote_pruned` | the log forgets a signature with its height | `rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
 
 pub mod fast_hotstuff;
 pub mod hotstuff;

@@ -144,7 +144,7 @@ impl<R: ChainRules> Chained<R> {
         let candidate = self.candidate(id, height, round, justify.as_ref(), parent);
         self.core.record_body(&id, fx);
         let data = self.data(height, round, Phase::Propose, id);
-        let Some(vote) = self.core.sign(data, fx) else { return };
+        let Some(vote) = self.sign(data, fx) else { return };
         self.round.proposed = Some(vote);
         self.round.justify = justify;
         self.take(now, candidate);

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
 
+use pocket_types::block::Block;
 use pocket_types::number::{Round, Timestamp};
 use pocket_types::vote::{Certificate, Phase};
 
@@ -15,7 +16,8 @@ use crate::replica::record::Record;
 
 impl<R: ChainRules> Chained<R> {
     /// Takes up the epoch after the tip of `core` with what the log says of it.
-    pub(super) fn restore(core: Core, log: Vec<Record>) -> Self {
+    pub(super) fn restore(mut core: Core, log: Vec<Record>) -> Self {
+        core.unread = log;
         let pace = Pacemaker::enter(&core.config, Timestamp::ZERO, core.tip.time(), Round::ZERO);
         let epoch = core.tip.validators().epoch();
         let tip = core.tip.certificate().filter(|qc| qc.data.epoch == epoch).cloned();
@@ -32,33 +34,27 @@ impl<R: ChainRules> Chained<R> {
             round: RoundState::new(Round::ZERO, None),
             pace,
         };
-        chained.lock = chained.decided();
+        chained.reread();
+        chained
+    }
+
+    /// Takes over what the log says of the epoch.
+    pub(super) fn reread(&mut self) {
+        self.lock = self.decided();
         let mut entry: Option<Certificate> = None;
         let (mut round, mut proposed) = (Round::ZERO, None);
-        for record in log {
+        for record in self.core.recollect() {
             match record {
-                Record::Vote(vote) if vote.data.epoch == epoch => {
+                Record::Vote { vote, .. } => {
                     if vote.data.phase == Phase::Propose {
-                        proposed = Some((vote, chained.high.clone()));
+                        proposed = Some((vote, self.high.clone()));
                     }
                     if vote.data.phase != Phase::NewRound {
                         round = round.max(vote.data.round);
                     }
                 }
-                Record::Body(block) if block.header.epoch == epoch => {
-                    let Ok((_, certificate)) = chained.justify_of(&block.header) else {
-                        continue;
-                    };
-                    let certificate = certificate.cloned();
-                    let id = chained.add((*block).into(), State::Waiting);
-                    if let Some(node) = chained.core.tree.get_mut(&id) {
-                        node.recorded = true;
-                    }
-                    if let Some(certificate) = certificate {
-                        chained.recall(certificate);
-                    }
-                }
-                Record::Entry(certificate) if certificate.data.epoch == epoch => {
+                Record::Body(block) => self.reread_body(*block),
+                Record::Entry { certificate, .. } => {
                     let known = entry.as_ref().map(|entry| entry.data.round);
                     entry = if known < Some(certificate.data.round) {
                         Some(*certificate)
@@ -66,23 +62,34 @@ impl<R: ChainRules> Chained<R> {
                         entry
                     };
                 }
-                Record::HighQc(certificate) if certificate.data.epoch == epoch => {
-                    chained.logged = chained.logged.max(Some(certificate.data.round));
-                    chained.recall(*certificate);
+                Record::HighQc(certificate) => {
+                    self.logged = self.logged.max(Some(certificate.data.round));
+                    self.recall(*certificate);
                 }
-                Record::Lock(certificate) if certificate.data.epoch == epoch => {
+                Record::Lock(certificate) => {
                     let lock = Certified::of(&certificate);
-                    chained.recall(*certificate);
-                    if lock.round > chained.lock.round {
-                        chained.lock = lock;
+                    self.recall(*certificate);
+                    if lock.round > self.lock.round {
+                        self.lock = lock;
                     }
                 }
-                _ => {}
+                Record::Decision(_) => {}
             }
         }
-        chained.core.tree.prune(&chained.core.tip);
-        chained.restore_round(round, entry, proposed);
-        chained
+        self.core.tree.prune(&self.core.tip);
+        self.restore_round(round, entry, proposed);
+    }
+
+    fn reread_body(&mut self, block: Block) {
+        let Ok((_, certificate)) = self.justify_of(&block.header) else { return };
+        let certificate = certificate.cloned();
+        let id = self.add(block.into(), State::Waiting);
+        if let Some(node) = self.core.tree.get_mut(&id) {
+            node.recorded = true;
+        }
+        if let Some(certificate) = certificate {
+            self.recall(certificate);
+        }
     }
 
     fn restore_round(

@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
-use pocket_types::vote::{Certificate, Phase, Vote};
+use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 
 use super::certify::check_timeout;
 use super::{ChainRules, Chained, Fx, Heard, RoundState, Timeouts, field};
@@ -52,8 +52,7 @@ impl<R: ChainRules> Chained<R> {
     ) {
         let entry = entry.map(Checked::into_inner);
         if let Some(entry) = &entry {
-            // Without it we could not let others into this round after a restart.
-            fx.record(Record::Entry(Box::new(entry.clone())));
+            self.core.record_entry(entry, self.core.height(), fx);
         }
         self.round = RoundState::new(round, entry);
         self.new_rounds = self.new_rounds.split_off(&round);
@@ -100,7 +99,7 @@ impl<R: ChainRules> Chained<R> {
     fn sign_new_round(&mut self, round: Round, fx: &mut Fx) -> Option<Vote> {
         let data = self.data(Height::GENESIS, round, Phase::NewRound, BlockId::default());
         let high = self.high().round.filter(|_| R::ID.signs_high());
-        let data = pocket_types::vote::VoteData { high, ..data };
+        let data = VoteData { high, ..data };
         if self.core.position.is_none() || !self.core.may_sign(&data) {
             return None;
         }
@@ -111,8 +110,17 @@ impl<R: ChainRules> Chained<R> {
             self.logged = Some(high.data.round);
             fx.record(Record::HighQc(Box::new(high.clone())));
         }
-        let height = self.core.height();
-        self.core.sign_as(data, |vote| Record::Timeout { vote, height }, fx)
+        self.sign(data, fx)
+    }
+
+    /// Signs. The block of the height that it votes at may be decided by certificates of earlier rounds
+    /// than this one, so the log needs the signature for longer.
+    pub(super) fn sign(&mut self, data: VoteData, fx: &mut Fx) -> Option<Vote> {
+        let height = match cfg!(pocket_trap = "last_vote_pruned") {
+            true => self.core.height(),
+            false => self.core.horizon(data.round),
+        };
+        self.core.sign_until(data, height, fx)
     }
 
     /// The latest round for which we signed NewRound, or else the one we are in.

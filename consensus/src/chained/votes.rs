@@ -31,7 +31,7 @@ impl<R: ChainRules> Chained<R> {
         self.core.record_body(&block, fx);
         self.record_lock(fx);
         self.round.candidate = None;
-        if let Some(vote) = self.core.sign(data, fx) {
+        if let Some(vote) = self.sign(data, fx) {
             self.cast(vote, fx);
         }
     }

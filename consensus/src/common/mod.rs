@@ -142,13 +142,21 @@ impl Core {
         self.helped.retain(&self.tip);
     }
 
-    /// What the log says of the height being decided; what it says of later ones is kept.
+    /// What the log says of the height being decided, or of its epoch where rounds count on through the
+    /// heights; what it says of later ones is kept.
     pub(crate) fn recollect(&mut self) -> Vec<Record> {
-        let height = self.height();
+        let here = match self.protocol.is_chained() {
+            true => self.tip.validators().epoch().0,
+            false => self.height().0,
+        };
+        let of = |record: &Record| match self.protocol.is_chained() {
+            true => record.epoch().0,
+            false => record.height().0,
+        };
         let (now, later): (Vec<_>, Vec<_>) = core::mem::take(&mut self.unread)
             .into_iter()
-            .filter(|record| record.height() >= height)
-            .partition(|record| record.height() == height);
+            .filter(|record| of(record) >= here)
+            .partition(|record| of(record) == here);
         self.unread = later;
         now
     }
@@ -210,25 +218,42 @@ impl Core {
 
     /// Signs, and records what is new; none if it must not be signed.
     pub(crate) fn sign(&mut self, data: VoteData, fx: &mut Effects) -> Option<Vote> {
-        self.sign_as(data, Record::Vote, fx)
+        self.sign_until(data, data.height, fx)
     }
 
-    /// As [`Core::sign`], for a signature whose record says more than itself.
-    pub(crate) fn sign_as(
+    /// As [`Core::sign`]; the log needs it until a block of this height is committed.
+    pub(crate) fn sign_until(
         &mut self,
         data: VoteData,
-        record: impl FnOnce(Vote) -> Record,
+        height: Height,
         fx: &mut Effects,
     ) -> Option<Vote> {
         self.position?;
         let scheme = self.tip.validators().set().scheme;
         match self.signer.as_mut()?.sign(data, scheme)? {
             Signed::New(vote) => {
-                fx.record(record(vote));
+                fx.record(Record::Vote { vote, height });
                 Some(vote)
             }
             Signed::Again(vote) => Some(vote),
         }
+    }
+
+    /// The lowest height that only a block of a later round than this can have, where rounds count on
+    /// through the heights: to what is decided, each round adds one block at most.
+    pub(crate) fn horizon(&self, round: Round) -> Height {
+        let epoch = self.tip.validators().epoch();
+        let decided = self.tip.certificate().map(|certificate| certificate.data);
+        let (height, rounds) = match decided.filter(|data| data.epoch == epoch) {
+            Some(data) => (data.height, round.0.saturating_sub(data.round.0)),
+            None => (self.tip.height(), round.0.saturating_add(1)),
+        };
+        Height(height.0.saturating_add(rounds)).next()
+    }
+
+    /// Records what let us into a round: without it we could not let others in after a restart.
+    pub(crate) fn record_entry(&self, entry: &Certificate, height: Height, fx: &mut Effects) {
+        fx.record(Record::Entry { certificate: Box::new(entry.clone()), height });
     }
 
     pub(crate) fn may_sign(&self, data: &VoteData) -> bool {

@@ -16,7 +16,7 @@ impl HotPokt {
         let mut round = Round::ZERO;
         for record in self.core.recollect() {
             match record {
-                Record::Vote(vote) => {
+                Record::Vote { vote, .. } => {
                     if vote.data.phase == Phase::Propose {
                         // The high QC of that time, if it names the block, was its justify.
                         let block = vote.data.block;
@@ -30,11 +30,10 @@ impl HotPokt {
                 Record::Body(block) => {
                     self.core.recall_body(*block);
                 }
-                Record::Entry(certificate) => newer(&mut entry, *certificate),
+                Record::Entry { certificate, .. } => newer(&mut entry, *certificate),
                 Record::HighQc(certificate) => newer(&mut self.high_qc, *certificate),
                 Record::Lock(certificate) => newer(&mut self.lock, *certificate),
                 Record::Decision(certificate) => newer(&mut self.core.decision, *certificate),
-                Record::Timeout { .. } | Record::Skipped { .. } => {}
             }
         }
         for certificate in [&entry, &self.high_qc, &self.lock].into_iter().flatten() {

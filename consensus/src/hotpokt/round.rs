@@ -15,7 +15,6 @@ use crate::common::{charge, invalid, misplaced};
 use crate::replica::error::Refusal;
 use crate::replica::message::{Message, NewRound, Proposal};
 use crate::replica::output::Output;
-use crate::replica::record::Record;
 
 impl HotPokt {
     /// Begins a height, or takes it up where the log ends.
@@ -43,8 +42,7 @@ impl HotPokt {
         // Whose round has a certificate of votes needs no NewRound to propose.
         let waits = entry.data.phase == Phase::NewRound;
         if waits {
-            // Without it we could not let others into this round after a restart.
-            fx.record(Record::Entry(Box::new(entry.clone())));
+            self.core.record_entry(&entry, entry.data.height, fx);
         }
         self.round = RoundState::new(round, Some(entry));
         self.new_rounds = self.new_rounds.split_off(&round);

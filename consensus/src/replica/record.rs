@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use pocket_types::block::Block;
 use pocket_types::codec::Wire;
-use pocket_types::number::Height;
+use pocket_types::number::{Epoch, Height};
 use pocket_types::vote::{Certificate, Vote};
 use serde::{Deserialize, Serialize};
 
@@ -13,19 +13,32 @@ use serde::{Deserialize, Serialize};
 /// received is recorded. Four or five steps a height carry records.
 ///
 /// The host appends them to a log in the canonical encoding, hands the log to
-/// [`Replica::recover`](crate::Replica::recover) after a restart, and may drop the records of a
-/// height (see [`Record::height`]) once the block of that height is committed, but for the last
-/// signature of the log, whatever its height: [`Record::prune`].
+/// [`Replica::recover`](crate::Replica::recover) after a restart, and may drop a record once the block of
+/// its [`height`](Record::height) is committed ([`Record::prune`]). Any prefix of the log will do to
+/// recover from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "most records are votes")]
 pub enum Record {
     /// A signature of ours, of any phase: never another one for its slot or an earlier one.
-    Vote(Vote),
+    Vote {
+        /// The signature.
+        vote: Vote,
+        /// It is needed until a block of this height is committed. That is the height which it votes at;
+        /// or, where rounds count on through the heights, one that only a later round's block has.
+        height: Height,
+    },
     /// The body of a block that we propose or prepare, and its validity is settled: if all who are
     /// locked on a block lost its body, the chain would halt for ever.
     Body(Box<Block>),
-    /// The certificate that let us into a later round.
-    Entry(Box<Certificate>),
+    /// The certificate that let us into a later round: a Timeout QC, or a certificate of votes of the
+    /// round itself.
+    Entry {
+        /// The certificate.
+        certificate: Box<Certificate>,
+        /// It is needed until a block of this height is committed.
+        height: Height,
+    },
     /// The highest Prepare certificate.
     HighQc(Box<Certificate>),
     /// The PreCommit certificate that we are locked on.
@@ -33,47 +46,34 @@ pub enum Record {
     /// The Commit certificate, stored with the first signature of the next height: if the host
     /// crashes before it commits the block, the block is decided again from the log.
     Decision(Box<Certificate>),
-    /// A NewRound signature of ours where rounds count on through the heights, so that it belongs to no
-    /// height.
-    Timeout {
-        /// The signature.
-        vote: Vote,
-        /// It is needed until a block of this height is committed: only a later round has one.
-        height: Height,
-    },
-    /// The Timeout QC of a round that we left so, where blocks are proved by the rounds that they skip.
-    Skipped {
-        /// The certificate.
-        certificate: Box<Certificate>,
-        /// It is needed until a block of this height is committed: only a later round has one.
-        height: Height,
-    },
 }
 
 impl Record {
-    /// Drops what is of no use once the block of a height is committed. The last signature stays: where
-    /// rounds count on through the heights, it may be of a later round than the height's decision.
+    /// Drops what is of no use once the block of a height is committed.
     pub fn prune(log: &mut Vec<Self>, committed: Height) {
-        let signed = |record: &Self| matches!(record, Self::Vote(_) | Self::Timeout { .. });
-        let last = log.iter().rposition(signed);
-        let mut index = 0;
-        log.retain(|record| {
-            index += 1;
-            let last = last == Some(index - 1) && !cfg!(pocket_trap = "last_vote_pruned");
-            last || record.height() > committed
-        });
+        log.retain(|record| record.height() > committed);
     }
 
-    /// The height that this belongs to; zero for the Timeout QC of a round of all heights.
+    /// The height that this belongs to: with its block committed, the record is of no use.
     pub fn height(&self) -> Height {
         match self {
-            Self::Vote(vote) => vote.data.height,
+            Self::Vote { height, .. } | Self::Entry { height, .. } => *height,
             Self::Body(block) => block.header.height,
-            Self::Entry(certificate)
+            Self::HighQc(certificate) | Self::Lock(certificate) | Self::Decision(certificate) => {
+                certificate.data.height
+            }
+        }
+    }
+
+    /// The epoch that this belongs to.
+    pub(crate) fn epoch(&self) -> Epoch {
+        match self {
+            Self::Vote { vote, .. } => vote.data.epoch,
+            Self::Body(block) => block.header.epoch,
+            Self::Entry { certificate, .. }
             | Self::HighQc(certificate)
             | Self::Lock(certificate)
-            | Self::Decision(certificate) => certificate.data.height,
-            Self::Timeout { height, .. } | Self::Skipped { height, .. } => *height,
+            | Self::Decision(certificate) => certificate.data.epoch,
         }
     }
 }

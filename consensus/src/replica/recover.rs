@@ -39,11 +39,7 @@ impl<P: crate::Protocol> Replica<P> {
         let mut signer = identity.map(Signer::new);
         let log: Vec<Record> = log.into_iter().collect();
         for record in &log {
-            let vote = match record {
-                Record::Vote(vote) | Record::Timeout { vote, .. } => Some(vote),
-                _ => None,
-            };
-            if let (Some(vote), Some(signer)) = (vote, &mut signer)
+            if let (Record::Vote { vote, .. }, Some(signer)) = (record, &mut signer)
                 && !cfg!(pocket_trap = "amnesia")
             {
                 recall(signer, vote, P::ID, &tip)?;

@@ -80,11 +80,7 @@ impl Simplex {
         match certificate.data.phase {
             Phase::NewRound => {
                 if !cfg!(pocket_trap = "simplex_forget") {
-                    let height = self.horizon(view);
-                    fx.record(Record::Skipped {
-                        certificate: Box::new(certificate.clone()),
-                        height,
-                    });
+                    self.core.record_entry(&certificate, self.core.horizon(view), fx);
                 }
                 self.nullified.insert(view, certificate);
             }

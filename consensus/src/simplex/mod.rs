@@ -26,7 +26,7 @@
 //!
 //! A view is left by a certificate only, never on the word of a few: so every view before one that
 //! somebody is in has a certificate, and some honest replica stored it
-//! ([`Record::HighQc`], [`Record::Skipped`]). Who lacks one that a proposal rests on asks for it
+//! ([`Record::HighQc`], [`Record::Entry`]). Who lacks one that a proposal rests on asks for it
 //! ([`Message::RoundRequest`]); who hears again from somebody in an earlier view shows what leads out
 //! of there. Views without a decision grow longer.
 //!

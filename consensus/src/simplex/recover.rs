@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use pocket_types::number::{Epoch, Round};
+use pocket_types::number::Round;
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Proposed, Simplex, View};
@@ -12,17 +12,10 @@ impl Simplex {
     /// Begins the epoch of the tip with nothing known of it but what the log says.
     pub(super) fn restore(&mut self) {
         self.clear();
-        let epoch = self.core.electorate().epoch();
-        let unread = core::mem::take(&mut self.core.unread);
-        let (records, later): (Vec<_>, Vec<_>) = unread
-            .into_iter()
-            .filter(|record| epoch_of(record) >= epoch)
-            .partition(|record| epoch_of(record) == epoch);
-        self.core.unread = later;
         let mut votes = Vec::new();
-        for record in records {
+        for record in self.core.recollect() {
             match record {
-                Record::Vote(vote) | Record::Timeout { vote, .. } => votes.push(vote),
+                Record::Vote { vote, .. } => votes.push(vote),
                 Record::Body(block) => {
                     self.core.recall_body(*block);
                 }
@@ -30,13 +23,13 @@ impl Simplex {
                     self.core.certificates.trust((*certificate).clone());
                     self.notarized.insert(certificate.data.round, *certificate);
                 }
-                Record::Skipped { certificate, .. } => {
+                Record::Entry { certificate, .. } => {
                     if let Some(view) = Self::view_of(&certificate.data) {
                         self.nullified.insert(view, *certificate);
                     }
                 }
                 Record::Decision(certificate) => self.finalized = Some(*certificate),
-                Record::Entry(_) | Record::Lock(_) => {}
+                Record::Lock(_) => {}
             }
         }
         self.settle();
@@ -76,17 +69,5 @@ impl Simplex {
             Phase::NewRound if ours => self.view.nullify = Some(vote),
             _ => {}
         }
-    }
-}
-
-fn epoch_of(record: &Record) -> Epoch {
-    match record {
-        Record::Vote(vote) | Record::Timeout { vote, .. } => vote.data.epoch,
-        Record::Body(block) => block.header.epoch,
-        Record::Entry(certificate)
-        | Record::HighQc(certificate)
-        | Record::Lock(certificate)
-        | Record::Decision(certificate)
-        | Record::Skipped { certificate, .. } => certificate.data.epoch,
     }
 }

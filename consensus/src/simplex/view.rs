@@ -11,7 +11,6 @@ use super::{Fx, Simplex, View};
 use crate::common::pacemaker::Pacemaker;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
-use crate::replica::record::Record;
 
 impl Simplex {
     /// Takes an epoch up where the log ends.
@@ -56,22 +55,11 @@ impl Simplex {
     pub(super) fn nullify(&mut self, fx: &mut Fx) {
         let view = self.view.number;
         let data = self.data(view.next(), Phase::NewRound, Height::GENESIS, BlockId::default());
-        let height = self.horizon(view);
-        let record = |vote| Record::Timeout { vote, height };
-        self.view.nullify = self.core.sign_as(data, record, fx);
+        let height = self.core.horizon(view);
+        self.view.nullify = self.core.sign_until(data, height, fx);
         if let Some(vote) = self.view.nullify {
             self.cast(vote, fx);
         }
-    }
-
-    /// The lowest height that only a block of a view after this one can have: each view adds one block
-    /// at most to what is decided.
-    pub(super) fn horizon(&self, view: Round) -> Height {
-        let (height, views) = match self.base {
-            Some(base) => (base.height, view.0.saturating_sub(base.view.0)),
-            None => (self.core.tip.height(), view.0.saturating_add(1)),
-        };
-        Height(height.0.saturating_add(views)).next()
     }
 
     /// The first view after `after` and before `view` that isn't known to be nullified.

@@ -19,13 +19,13 @@ impl Tendermint {
         let mut proposed = None;
         for record in self.core.recollect() {
             match record {
-                Record::Vote(vote) if vote.data.phase == Phase::Propose => {
+                Record::Vote { vote, .. } if vote.data.phase == Phase::Propose => {
                     // The valid value of that time, if it is what was proposed, came with it.
                     let block = vote.data.block;
                     let justify = self.valid.clone().filter(|valid| valid.data.block == block);
                     proposed = Some((vote, Proposed { block, justify }));
                 }
-                Record::Vote(vote) => self.said.push(vote),
+                Record::Vote { vote, .. } => self.said.push(vote),
                 Record::Body(block) => {
                     self.core.recall_body(*block);
                 }
@@ -35,7 +35,7 @@ impl Tendermint {
                     newer(&mut self.valid, *polka);
                 }
                 Record::Decision(decision) => newer(&mut self.core.decision, *decision),
-                Record::Entry(_) | Record::Timeout { .. } | Record::Skipped { .. } => {}
+                Record::Entry { .. } => {}
             }
         }
         if let Some(valid) = self.valid.clone() {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::{Message, NewRound, Proposal};
 use pocket_consensus::schedule::LeaderSchedule;
-use pocket_consensus::{Input, Output, Protocol, Record, Refusal, Replica, Verdict};
+use pocket_consensus::{Input, Output, Protocol, Record, Refusal, Replica, Tip, Verdict};
 use pocket_sim::cheap::CheapKeys;
 use pocket_types::block::{Block, Header, VERSION};
 use pocket_types::codec::List;
@@ -46,6 +46,12 @@ impl<P: Protocol> Lab<P> {
     }
 
     pub(crate) fn with(setup: Setup, log: Vec<Record>) -> Self {
+        let tip = setup.genesis();
+        Self::at(setup, tip, log)
+    }
+
+    /// A replica that starts from a tip.
+    pub(crate) fn at(setup: Setup, tip: Tip, log: Vec<Record>) -> Self {
         let electorate = setup.genesis().validators().set().clone();
         let electorate = setup.electorate(electorate);
         // Whoever doesn't lead the first rounds.
@@ -56,7 +62,6 @@ impl<P: Protocol> Lab<P> {
             node_of(&replica.leader(Round::ZERO)) != node
         });
         let identity = Some(setup.identity(me.unwrap()));
-        let tip = setup.genesis();
         let replica = Replica::recover(setup.config, identity, tip, log.clone()).unwrap();
         let now = Timestamp(1_000);
         let (decided, distances) = (vec![], vec![]);
@@ -240,7 +245,7 @@ impl<P: Protocol> Lab<P> {
     /// What the replica voted for, by round.
     pub(crate) fn voted(&self) -> BTreeMap<u64, BlockId> {
         let votes = self.log.iter().filter_map(|record| match record {
-            Record::Vote(vote) if vote.data.phase == Phase::Prepare => Some(vote.data),
+            Record::Vote { vote, .. } if vote.data.phase == Phase::Prepare => Some(vote.data),
             _ => None,
         });
         votes.map(|data| (data.round.0, data.block)).collect()

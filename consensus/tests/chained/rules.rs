@@ -176,23 +176,48 @@ fn who_gave_a_round_up_votes_in_it_no_more() {
 }
 
 #[test]
-fn a_restarted_replica_contradicts_nothing_whatever_is_pruned() {
+fn a_restarted_replica_contradicts_nothing() {
     fn restarts<P: Protocol>() {
-        for pruned in [false, true] {
-            let mut lab = Lab::<P>::new();
-            let blocks = row(&mut lab, &[0, 1, 2]);
-            let high = lab.replica.height();
-            let mut log = lab.log.clone();
-            if pruned {
-                Record::prune(&mut log, Height(9));
-                assert_eq!(log.len(), 1);
-            }
-            let mut lab = lab.restart(log);
-            assert!(lab.replica.height() <= high);
-            let rival = lab.block(lab.leads(2), Some((&blocks[1], 1)), 9);
-            lab.propose(2, &rival, None);
-            assert_ne!(lab.voted().get(&2), Some(&rival.id()));
+        let mut lab = Lab::<P>::new();
+        let blocks = row(&mut lab, &[0, 1, 2]);
+        let high = lab.replica.height();
+        let log = lab.log.clone();
+        let mut lab = lab.restart(log);
+        assert!(lab.replica.height() <= high);
+        let rival = lab.block(lab.leads(2), Some((&blocks[1], 1)), 9);
+        lab.propose(2, &rival, None);
+        assert_ne!(lab.voted().get(&2), Some(&rival.id()));
+    }
+    crate::each!(restarts());
+}
+
+/// The block of a height may be decided by certificates of earlier rounds than the last that we signed
+/// in. Committing it takes nothing from the log that binds us.
+#[test]
+fn a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned() {
+    fn restarts<P: Protocol>() {
+        let mut lab = Lab::<P>::new();
+        let rounds: Vec<u64> = (0..P::ID.links() as u64).collect();
+        let blocks = row(&mut lab, &rounds);
+        let (last, next) = (&blocks[blocks.len() - 1], P::ID.links() as u64);
+        for node in lab.others().into_iter().take(2) {
+            let message = lab.new_round(node, next + 3, None, None);
+            lab.hear(node, message);
         }
+        let outputs = lab.show(lab.qc(last, next - 1));
+        let proof = outputs.into_iter().find_map(|output| match output {
+            Output::Decided { proof, .. } => Some(proof),
+            _ => None,
+        });
+        let tip = lab.setup.genesis().after(&proof.unwrap(), None).unwrap();
+        assert_eq!(tip.height(), Height(1));
+        let mut log = lab.log.clone();
+        Record::prune(&mut log, tip.height());
+        assert!(log.len() < lab.log.len());
+        let mut lab = Lab::<P>::at(lab.setup, tip, log);
+        let block = lab.block(lab.leads(next), Some((last, next - 1)), 0);
+        lab.propose(next, &block, None);
+        assert_eq!(lab.voted().get(&next), None, "{:?}", P::ID);
     }
     crate::each!(restarts());
 }

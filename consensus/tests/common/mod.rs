@@ -427,7 +427,7 @@ pub enum Mark {
 impl Mark {
     fn of(record: &Record) -> Self {
         match record {
-            Record::Vote(vote) | Record::Timeout { vote, .. } => Self::Signed(vote.data),
+            Record::Vote { vote, .. } => Self::Signed(vote.data),
             Record::Body(block) => Self::Body(block.id()),
             Record::HighQc(certificate) => Self::High(certificate.data),
             Record::Lock(certificate) => Self::Lock(certificate.data),
@@ -706,7 +706,7 @@ impl<P: Protocol> Process for Node<P> {
         disk.most_records = disk.most_records.max(records.len());
         *disk.steps.entry(records[0].height().0).or_default() += 1;
         for record in records {
-            if let Record::Vote(vote) | Record::Timeout { vote, .. } = record {
+            if let Record::Vote { vote, .. } = record {
                 disk.signed.push(*vote);
             }
             if let Record::Body(block) = record {

@@ -350,7 +350,7 @@ fn line_36_a_polka_locks_and_is_precommitted() {
     assert_eq!(lab.replica.protocol().valid().unwrap().data.block, block.id());
     assert!(votes(&lab.cast(z, 0, Phase::Prepare, block.id())).is_empty());
     let kinds = lab.log.iter().map(|record| match record {
-        Record::Vote(vote) => format!("{:?}", vote.data.phase),
+        Record::Vote { vote, .. } => format!("{:?}", vote.data.phase),
         Record::Body(_) => "Body".into(),
         Record::Lock(_) => "Lock".into(),
         other => panic!("{other:?}"),
@@ -590,7 +590,7 @@ fn a_restart_from_any_prefix_of_the_log_signs_nothing_twice() {
         again.wait(1_000);
         let mut last = None;
         for record in &again.log {
-            if let Record::Vote(vote) = record {
+            if let Record::Vote { vote, .. } = record {
                 let place = (vote.data.round, vote.data.phase);
                 assert!(last < Some(place), "prefix {length}: {last:?} then {place:?}");
                 last = Some(place);
