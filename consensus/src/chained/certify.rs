@@ -16,7 +16,6 @@ use crate::common::misplaced;
 use crate::common::tree::{Identified, Node, State};
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
-use crate::replica::output::Output;
 
 impl<R: ChainRules> Chained<R> {
     pub(super) fn on_certificate(
@@ -42,8 +41,7 @@ impl<R: ChainRules> Chained<R> {
         if old {
             return Ok(());
         }
-        if !self.core.tip.is_voter(&from) {
-            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+        if !self.core.hears(from, fx) {
             return Ok(());
         }
         if data.phase == Phase::NewRound {

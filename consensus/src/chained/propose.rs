@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use pocket_types::block::Block;
 use pocket_types::codec::List;
-use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
@@ -15,12 +14,11 @@ use super::certify::check_timeout;
 use super::{Candidate, Certified, ChainRules, Chained, Fx, Heard, field};
 use crate::common::certificates::Checked;
 use crate::common::tree::{Identified, State, Valid};
-use crate::common::{charge, header, invalid, misplaced};
+use crate::common::{charge, header, misplaced, unless_ahead};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::message::{Message, Proposal};
 use crate::replica::output::Output;
-use crate::signer::position;
 use crate::tip::Tip;
 
 /// What a proposal claims, checked in all that needs no execution.
@@ -34,10 +32,7 @@ impl<R: ChainRules> Chained<R> {
     fn may_propose(&self) -> bool {
         let idle = self.round.proposed.is_none() && self.round.building.is_none();
         let data = self.core.data(self.round.number, Phase::Propose, BlockId::default());
-        let last = self.core.signer.as_ref().and_then(|signer| signer.last());
-        self.core.leads(self.round.number)
-            && idle
-            && last.is_none_or(|last| position(&last.data) < position(&data))
+        self.core.leads(self.round.number) && idle && self.core.is_unsigned(&data)
     }
 
     /// Proposes on top of the highest certificate, once the time has come and the certificate of the
@@ -196,19 +191,12 @@ impl<R: ChainRules> Chained<R> {
         fx: &mut Fx,
     ) -> Heard {
         let data = proposal.vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::Propose {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
-        }
+        self.core.check_phase(&data, &[Phase::Propose])?;
         field(&data, data.height == proposal.block.header.height, "height")?;
         if !self.is_current(now, from, data.epoch, data.height, fx) {
             return Ok(());
         }
-        let signer = self.core.check_signer(&proposal.vote)?;
-        if signer != self.core.leader_position(data.round) {
-            let expected = self.core.leader(data.round);
-            return Err(Refusal::NotLeader { got: proposal.vote.signer, expected });
-        }
+        let signer = self.core.check_leader(&proposal.vote)?;
         if data.round < self.round.number {
             // Too late to vote for, but its body may be missed.
             if self.core.fetches(&data.block) {
@@ -216,30 +204,16 @@ impl<R: ChainRules> Chained<R> {
             }
             return Ok(());
         }
-        if self.round.number == data.round && self.round.proposed == Some(proposal.vote) {
-            return Ok(());
-        }
-        if !self.core.tip.validators().holds(&proposal.vote, signer) {
-            return Err(invalid(&proposal.vote));
-        }
-        if let Some(first) = self.round.proposed.filter(|first| first.data.round == data.round) {
-            if first.data.block != data.block {
-                self.core.accuse(Evidence::equivocation(first, proposal.vote), fx);
-            }
+        let first = self.round.proposed.filter(|first| first.data.round == data.round);
+        if !self.core.is_first(&proposal.vote, signer, first, fx)? {
             return Ok(());
         }
         let got = proposal.block.id();
         if got != data.block {
             return Err(Refusal::BlockId { signed: data.block, got });
         }
-        let judged = match self.judge(now, &proposal) {
-            // Who of us has the wrong clock is unknown; the leader says it again until then.
-            Err(Refusal::TimeAhead { .. }) => {
-                fx.emit(Output::Dropped { peer: from, what: "proposal ahead of our clock" });
-                return Ok(());
-            }
-            judged => judged?,
-        };
+        let judged = self.judge(now, &proposal);
+        let Some(judged) = unless_ahead(from, judged, fx)? else { return Ok(()) };
         let epoch = self.epoch();
         for certificate in judged.certificates.into_iter().flatten() {
             self.use_certificate(now, certificate, fx);

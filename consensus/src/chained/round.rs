@@ -162,17 +162,8 @@ impl<R: ChainRules> Chained<R> {
     ) -> Heard {
         let NewRound { vote, ref high_qc, ref entry, .. } = message;
         let data = vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::NewRound {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::NewRound });
-        }
-        if data.block != BlockId::default() {
-            return Err(Refusal::NewRoundBlock(data.block));
-        }
+        self.core.check_vote(&vote, from, &[Phase::NewRound])?;
         field(&data, data.height == Height::GENESIS, "height")?;
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
-        }
         let known = [high_qc, entry].into_iter().flatten().map(|known| known.data.height);
         let height = known.max().unwrap_or_default().next();
         if !self.is_current(now, from, data.epoch, height, fx) {

@@ -89,13 +89,7 @@ impl<R: ChainRules> Chained<R> {
         fx: &mut Fx,
     ) -> Heard {
         let data = vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::Prepare {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
-        }
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
-        }
+        self.core.check_vote(&vote, from, &[Phase::Prepare])?;
         if !self.is_current(now, from, data.epoch, data.height, fx) {
             return Ok(());
         }

@@ -4,9 +4,11 @@ pub(crate) mod ahead;
 pub(crate) mod allowance;
 pub(crate) mod blocks;
 pub(crate) mod certificates;
+pub(crate) mod check;
 pub(crate) mod effects;
 pub(crate) mod fetch;
 pub(crate) mod header;
+pub(crate) mod heights;
 pub(crate) mod late;
 pub(crate) mod pacemaker;
 pub(crate) mod tally;
@@ -39,7 +41,8 @@ use crate::tip::Tip;
 use ahead::Ahead;
 use allowance::Allowance;
 use blocks::Recent;
-use certificates::{Certificates, Checked};
+use certificates::Certificates;
+pub(crate) use check::{charge, invalid, misplaced, unless_ahead};
 use effects::Effects;
 use fetch::Fetch;
 use late::Late;
@@ -256,42 +259,14 @@ impl Core {
         fx.record(Record::Entry { certificate: Box::new(entry.clone()), height });
     }
 
+    /// Whether nothing was signed in this place or a later one.
+    pub(crate) fn is_unsigned(&self, data: &VoteData) -> bool {
+        let last = self.signer.as_ref().and_then(Signer::last);
+        last.is_none_or(|last| position(&last.data) < position(data))
+    }
+
     pub(crate) fn may_sign(&self, data: &VoteData) -> bool {
         self.signer.as_ref().is_some_and(|signer| signer.may_sign(data))
-    }
-
-    /// Refuses what belongs to another network or protocol, or vouches for a certificate where nobody
-    /// does. Votes are counted by what they say, so one that says more than its phase has room for would
-    /// stand in the place of what all others say.
-    pub(crate) fn check_network(&self, data: &VoteData) -> Heard {
-        if data.protocol != self.protocol {
-            return Err(Refusal::WrongProtocol { got: data.protocol, expected: self.protocol });
-        }
-        if data.chain != self.tip.chain() {
-            return Err(Refusal::WrongChain { got: data.chain, expected: self.tip.chain() });
-        }
-        let vouches = data.phase == Phase::NewRound && self.protocol.signs_high();
-        data.high.filter(|_| !vouches).map_or(Ok(()), |high| Err(Refusal::SignsHigh(high)))
-    }
-
-    /// The signer's position, for a vote by the set that decides now.
-    pub(crate) fn check_signer(&self, vote: &Vote) -> Result<usize, Refusal> {
-        let electorate = self.tip.validators();
-        let data = &vote.data;
-        if data.validators != electorate.hash() || data.epoch != electorate.epoch() {
-            return Err(Refusal::WrongSet {
-                got: data.validators,
-                got_epoch: data.epoch,
-                expected: electorate.hash(),
-                expected_epoch: electorate.epoch(),
-            });
-        }
-        electorate.position(&vote.signer).ok_or(Refusal::NotValidator(vote.signer))
-    }
-
-    /// Checks a certificate in full, but for what it is good for.
-    pub(crate) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
-        Ok(self.certificates.verify(certificate, self.tip.validators())?)
     }
 
     /// Asks the host for a block on top of the tip.
@@ -445,21 +420,4 @@ impl Core {
 
 fn seat(signer: Option<&Signer>, electorate: &Electorate) -> Option<usize> {
     electorate.position(&signer?.public_key())
-}
-
-pub(crate) fn misplaced(certificate: &Certificate, what: &'static str) -> Refusal {
-    let data = &certificate.data;
-    Refusal::Misplaced { phase: data.phase, height: data.height, round: data.round, what }
-}
-
-pub(crate) fn invalid(vote: &Vote) -> Refusal {
-    Refusal::Signature { signer: vote.signer, phase: vote.data.phase }
-}
-
-/// Signers send their votes themselves, so a bad signature is the signer's fault.
-pub(crate) fn charge(signers: &[PublicKey], phase: Phase, fx: &mut Effects) {
-    for &signer in signers {
-        let reason = Refusal::Signature { signer, phase };
-        fx.emit(Output::Misbehaviour { peer: signer, reason });
-    }
 }

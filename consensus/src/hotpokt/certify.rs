@@ -9,10 +9,10 @@ use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
 use crate::common::certificates::Checked;
+use crate::common::heights::Heights as _;
 use crate::common::misplaced;
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
-use crate::replica::output::Output;
 use crate::replica::record::Record;
 
 impl HotPokt {
@@ -50,8 +50,7 @@ impl HotPokt {
             let message = Message::Certificate(Box::new(certificate));
             return self.later(now, from, data.height, None, message, fx);
         }
-        if !self.core.tip.is_voter(&from) {
-            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+        if !self.core.hears(from, fx) {
             return Ok(());
         }
         let certificate = self.verify(&certificate)?;

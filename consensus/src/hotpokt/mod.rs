@@ -48,11 +48,12 @@ use alloc::vec::Vec;
 use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
-use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::number::{Round, Timestamp};
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{self, Certificate, Phase, Vote};
 
 use crate::common::effects::Effects as Fx;
+use crate::common::heights::Heights;
 use crate::common::pacemaker::Pacemaker;
 use crate::common::tally::Tally;
 use crate::common::{Core, Heard};
@@ -137,44 +138,35 @@ impl HotPokt {
         certified.chain(self.round.proposal.iter().map(|proposed| proposed.block)).collect()
     }
 
-    /// A message for a later height. `decision` may decide ours, and then the message is for now;
-    /// otherwise one for the very next height waits, and from further on we need blocks.
-    fn later(
-        &mut self,
-        now: Timestamp,
-        from: PublicKey,
-        height: Height,
-        decision: Option<Certificate>,
-        message: Message,
-        fx: &mut Fx,
-    ) -> Heard {
-        let decision = decision.filter(|decision| decision.data.phase == Phase::Commit);
-        if height == self.core.height().next()
-            && let Some(decision) = decision
-        {
-            self.on_certificate(now, from, decision, fx)?;
-            if height == self.core.height() {
-                return self.receive(now, from, message, fx);
-            }
-        }
-        self.core.later(from, height, message, fx);
-        Ok(())
-    }
-
-    /// Begins the height after the tip that the core has just moved to.
-    fn begin(&mut self, now: Timestamp, fx: &mut Fx) {
-        self.restore();
-        self.resume(now, fx);
-        for (from, message) in self.core.early() {
-            self.deliver(now, from, message, fx);
-        }
-    }
-
     /// Hands the decided block out as soon as its body is here and executed, and moves on.
     fn try_decide(&mut self, now: Timestamp, fx: &mut Fx) {
         if self.core.try_decide(fx) {
             self.begin(now, fx);
         }
+    }
+}
+
+impl Heights for HotPokt {
+    fn core_mut(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    fn restore(&mut self) {
+        self.recollect();
+    }
+
+    fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
+        self.set_out(now, fx);
+    }
+
+    fn hear_certificate(
+        &mut self,
+        now: Timestamp,
+        from: PublicKey,
+        certificate: Certificate,
+        fx: &mut Fx,
+    ) -> Heard {
+        self.on_certificate(now, from, certificate, fx)
     }
 }
 
@@ -253,14 +245,7 @@ impl Protocol for HotPokt {
     }
 
     fn advance(&mut self, now: Timestamp, tip: Tip, fx: &mut Fx) {
-        if tip.height() > self.core.tip.height() {
-            let adjacent = tip.height() == self.core.height();
-            self.core.reset(tip);
-            if !adjacent {
-                self.core.ahead = Default::default();
-            }
-            self.begin(now, fx);
-        }
+        self.move_to(now, tip, fx);
     }
 
     fn tick(&mut self, now: Timestamp, fx: &mut Fx) {

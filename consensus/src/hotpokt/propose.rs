@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 
 use pocket_types::block::Block;
-use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
@@ -12,25 +11,21 @@ use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt, Proposed};
 use crate::common::certificates::Checked;
+use crate::common::heights::Heights as _;
 use crate::common::tree::{Identified, State, Valid};
-use crate::common::{charge, header, invalid, misplaced};
+use crate::common::{charge, header, misplaced, unless_ahead};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
 use crate::replica::message::{Message, Proposal};
 use crate::replica::output::Output;
-use crate::signer::position;
 
 impl HotPokt {
     /// Whether this leader has yet to propose in this round.
     fn may_propose(&self) -> bool {
         let idle = self.round.proposed.is_none() && !self.round.building;
         let data = self.core.data(self.round.number, Phase::Propose, BlockId::default());
-        let last = self.core.signer.as_ref().and_then(|signer| signer.last());
-        self.is_leader()
-            && idle
-            && self.core.decision.is_none()
-            && last.is_none_or(|last| position(&last.data) < position(&data))
+        self.is_leader() && idle && self.core.decision.is_none() && self.core.is_unsigned(&data)
     }
 
     /// Proposes, once a quorum has entered the round and the time has come: the block of the highest
@@ -111,10 +106,7 @@ impl HotPokt {
         fx: &mut Fx,
     ) -> Heard {
         let data = proposal.vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::Propose {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
-        }
+        self.core.check_phase(&data, &[Phase::Propose])?;
         let header = &proposal.block.header;
         if data.height < self.core.height() {
             return Ok(());
@@ -127,21 +119,12 @@ impl HotPokt {
         if data.round < self.round.number {
             return Ok(());
         }
-        let signer = self.core.check_signer(&proposal.vote)?;
-        if self.contest.is_none() && signer != self.core.leader_position(data.round) {
-            let expected = self.core.leader(data.round);
-            return Err(Refusal::NotLeader { got: proposal.vote.signer, expected });
-        }
-        if self.round.number == data.round && self.round.proposed == Some(proposal.vote) {
-            return Ok(());
-        }
-        if !self.core.tip.validators().holds(&proposal.vote, signer) {
-            return Err(invalid(&proposal.vote));
-        }
-        if let Some(first) = self.round.proposed.filter(|first| first.data.round == data.round) {
-            if first.data.block != data.block && first.signer == proposal.vote.signer {
-                self.core.accuse(Evidence::equivocation(first, proposal.vote), fx);
-            }
+        let signer = match &self.contest {
+            None => self.core.check_leader(&proposal.vote)?,
+            Some(_) => self.core.check_signer(&proposal.vote)?,
+        };
+        let first = self.round.proposed.filter(|first| first.data.round == data.round);
+        if !self.core.is_first(&proposal.vote, signer, first, fx)? {
             return Ok(());
         }
         let got = header.id();
@@ -149,14 +132,8 @@ impl HotPokt {
             return Err(Refusal::BlockId { signed: data.block, got });
         }
         let Some(proposal) = self.admit(now, from, proposal, fx)? else { return Ok(()) };
-        let news = match self.judge(now, &proposal) {
-            // Who of us has the wrong clock is unknown; the leader says it again until then.
-            Err(Refusal::TimeAhead { .. }) => {
-                fx.emit(Output::Dropped { peer: from, what: "proposal ahead of our clock" });
-                return Ok(());
-            }
-            news => news?,
-        };
+        let judged = self.judge(now, &proposal);
+        let Some(news) = unless_ahead(from, judged, fx)? else { return Ok(()) };
 
         let Proposal { vote, block, justify, .. } = proposal;
         for certificate in news.into_iter().flatten() {

@@ -8,7 +8,7 @@ use crate::replica::record::Record;
 
 impl HotPokt {
     /// Begins the height being decided with nothing known of it but what the log says.
-    pub(super) fn restore(&mut self) {
+    pub(super) fn recollect(&mut self) {
         (self.high_qc, self.lock) = (None, None);
         self.new_rounds.clear();
         let mut proposed = None;

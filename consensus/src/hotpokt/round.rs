@@ -9,6 +9,7 @@ use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, Heard, HotPokt, RoundState};
 use crate::common::certificates::Checked;
+use crate::common::heights::Heights as _;
 use crate::common::pacemaker::Pacemaker;
 use crate::common::tally::{Added, Tally};
 use crate::common::{charge, invalid, misplaced};
@@ -18,7 +19,7 @@ use crate::replica::output::Output;
 
 impl HotPokt {
     /// Begins a height, or takes it up where the log ends.
-    pub(super) fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
+    pub(super) fn set_out(&mut self, now: Timestamp, fx: &mut Fx) {
         self.pace =
             Pacemaker::enter(&self.core.config, now, self.core.tip.time(), self.round.number);
         self.core.examine_waiting(now, fx);
@@ -160,16 +161,7 @@ impl HotPokt {
     ) -> Heard {
         let NewRound { vote, ref high_qc, ref entry, commit } = message;
         let data = vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::NewRound {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::NewRound });
-        }
-        if data.block != BlockId::default() {
-            return Err(Refusal::NewRoundBlock(data.block));
-        }
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
-        }
+        self.core.check_vote(&vote, from, &[Phase::NewRound])?;
         if data.height < self.core.height() {
             self.core.answer_straggler(now, from, fx);
             return Ok(());

@@ -7,6 +7,7 @@ use pocket_types::number::{Round, Timestamp};
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Fx, Heard, HotPokt};
+use crate::common::heights::Heights as _;
 use crate::common::tally::{Added, Tally};
 use crate::common::{charge, invalid};
 use crate::replica::error::Refusal;
@@ -71,13 +72,8 @@ impl HotPokt {
         fx: &mut Fx,
     ) -> Heard {
         let data = vote.data;
-        self.core.check_network(&data)?;
-        if !matches!(data.phase, Phase::Prepare | Phase::PreCommit | Phase::Commit) {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
-        }
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
-        }
+        let phases = [Phase::Prepare, Phase::PreCommit, Phase::Commit];
+        self.core.check_vote(&vote, from, &phases)?;
         if data.height < self.core.height() {
             if !self.core.on_late_commit(from, vote)? {
                 self.core.answer_straggler(now, from, fx);

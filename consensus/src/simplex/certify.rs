@@ -13,7 +13,6 @@ use crate::common::certificates::Checked;
 use crate::common::misplaced;
 use crate::common::tree::{Path, Tree};
 use crate::replica::error::Refusal;
-use crate::replica::output::Output;
 use crate::replica::record::Record;
 use crate::tip::Tip;
 
@@ -46,8 +45,7 @@ impl Simplex {
         if !self.is_our_epoch(now, from, &certificate.data, fx) || self.is_old(&certificate) {
             return Ok(());
         }
-        if !self.core.tip.is_voter(&from) {
-            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+        if !self.core.hears(from, fx) {
             return Ok(());
         }
         let certificate = self.verify(&certificate)?;

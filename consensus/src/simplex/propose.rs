@@ -16,13 +16,12 @@ use super::{Fx, Heard, Proposed, Simplex};
 use crate::common::blocks::{Examined, INVALID_PARENT};
 use crate::common::certificates::Checked;
 use crate::common::tree::{Identified, Path, State, Valid};
-use crate::common::{charge, header, invalid, misplaced};
+use crate::common::{charge, header, misplaced, unless_ahead};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
 use crate::replica::message::{Message, Proposal};
 use crate::replica::output::Output;
-use crate::signer::position;
 use crate::tip::Tip;
 
 impl Simplex {
@@ -30,8 +29,7 @@ impl Simplex {
     fn may_propose(&self) -> bool {
         let idle = self.view.proposed.is_none() && self.view.building.is_none();
         let data = self.data(self.view.number, Phase::Propose, Height::GENESIS, BlockId::default());
-        let last = self.core.signer.as_ref().and_then(|signer| signer.last());
-        self.is_leader() && idle && last.is_none_or(|last| position(&last.data) < position(&data))
+        self.is_leader() && idle && self.core.is_unsigned(&data)
     }
 
     /// The notarized view to build upon.
@@ -180,42 +178,20 @@ impl Simplex {
         fx: &mut Fx,
     ) -> Heard {
         let data = proposal.vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::Propose {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
-        }
+        self.core.check_phase(&data, &[Phase::Propose])?;
         if !self.is_our_epoch(now, from, &data, fx) {
             return Ok(());
         }
-        let signer = self.core.check_signer(&proposal.vote)?;
-        if signer != self.core.leader_position(data.round) {
-            let expected = self.core.leader(data.round);
-            return Err(Refusal::NotLeader { got: proposal.vote.signer, expected });
-        }
+        let signer = self.core.check_leader(&proposal.vote)?;
         if data.round < self.view.number {
             return self.on_late_proposal(now, from, proposal, fx);
         }
         let first = self.view.proposed.filter(|first| first.data.round == data.round);
-        if first == Some(proposal.vote) {
+        if !self.core.is_first(&proposal.vote, signer, first, fx)? {
             return Ok(());
         }
-        if !self.core.tip.validators().holds(&proposal.vote, signer) {
-            return Err(invalid(&proposal.vote));
-        }
-        if let Some(first) = first {
-            if first.data.block != data.block {
-                self.core.accuse(Evidence::equivocation(first, proposal.vote), fx);
-            }
-            return Ok(());
-        }
-        let certificates = match self.judge(now, &proposal) {
-            // Who of us has the wrong clock is unknown; the leader says it again until then.
-            Err(Refusal::TimeAhead { .. }) => {
-                fx.emit(Output::Dropped { peer: from, what: "proposal ahead of our clock" });
-                return Ok(());
-            }
-            certificates => certificates?,
-        };
+        let judged = self.judge(now, &proposal);
+        let Some(certificates) = unless_ahead(from, judged, fx)? else { return Ok(()) };
 
         let Proposal { vote, block, justify, .. } = proposal;
         let after = match &justify {

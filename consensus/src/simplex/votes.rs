@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 
-use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
 use pocket_types::vote::{Phase, Vote, VoteData};
@@ -69,22 +68,12 @@ impl Simplex {
         fx: &mut Fx,
     ) -> Heard {
         let data = vote.data;
-        self.core.check_network(&data)?;
+        self.core.check_vote(&vote, from, &[Phase::Prepare, Phase::Commit, Phase::NewRound])?;
         let Some(view) = Self::view_of(&data) else {
             return Err(Refusal::NotOurRound(data.round));
         };
-        match data.phase {
-            Phase::NewRound if data.block != BlockId::default() => {
-                return Err(Refusal::NewRoundBlock(data.block));
-            }
-            Phase::NewRound if data.height != Height::GENESIS => {
-                return Err(Refusal::Header("height"));
-            }
-            Phase::NewRound | Phase::Prepare | Phase::Commit => {}
-            got => return Err(Refusal::WrongPhase { got, expected: Phase::Prepare }),
-        }
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
+        if data.phase == Phase::NewRound && data.height != Height::GENESIS {
+            return Err(Refusal::Field { phase: data.phase, field: "height" });
         }
         if !self.is_our_epoch(now, from, &data, fx) {
             return Ok(());

@@ -9,10 +9,10 @@ use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, NIL, Tendermint};
 use crate::common::certificates::Checked;
+use crate::common::heights::Heights as _;
 use crate::common::misplaced;
 use crate::replica::error::Refusal;
 use crate::replica::message::Message;
-use crate::replica::output::Output;
 
 impl Tendermint {
     /// Checks a certificate of this height in full: a polka or a decision.
@@ -47,8 +47,7 @@ impl Tendermint {
         if data.height < self.core.height() || self.is_old(&certificate) {
             return Ok(());
         }
-        if !self.core.tip.is_voter(&from) {
-            fx.emit(Output::Dropped { peer: from, what: "certificate from a stranger" });
+        if !self.core.hears(from, fx) {
             return Ok(());
         }
         let certificate = self.verify(&certificate)?;

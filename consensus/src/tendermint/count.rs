@@ -5,9 +5,9 @@ use pocket_types::number::{Height, Timestamp};
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Fx, Heard, Tendermint};
+use crate::common::heights::Heights as _;
 use crate::common::invalid;
 use crate::common::tally::{Added, Tally};
-use crate::replica::error::Refusal;
 use crate::replica::message::Message;
 
 impl Tendermint {
@@ -19,13 +19,7 @@ impl Tendermint {
         fx: &mut Fx,
     ) -> Heard {
         let data = &vote.data;
-        self.core.check_network(data)?;
-        if !matches!(data.phase, Phase::Prepare | Phase::Commit) {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Prepare });
-        }
-        if vote.signer != from {
-            return Err(Refusal::Relayed { signer: vote.signer, from });
-        }
+        self.core.check_vote(&vote, from, &[Phase::Prepare, Phase::Commit])?;
         if data.height < self.core.height() {
             let late = data.phase == Phase::Commit && self.core.on_late_commit(from, vote)?;
             if !late {

@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 
 use pocket_types::block::Block;
 use pocket_types::codec;
-use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
@@ -13,28 +12,27 @@ use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, Heard, Proposed, Step, Tendermint};
 use crate::common::certificates::Checked;
+use crate::common::heights::Heights as _;
 use crate::common::tree::{Identified, State, Valid};
-use crate::common::{header, invalid, misplaced};
+use crate::common::{header, misplaced, unless_ahead};
 use crate::protocol::Protocol as _;
 use crate::replica::error::{Refusal, ReplicaError};
 use crate::replica::input::Verdict;
 use crate::replica::message::{Message, Proposal};
 use crate::replica::output::Output;
-use crate::signer::position;
 
 impl Tendermint {
     /// Whether this proposer has yet to propose in this round. Not where it knows a polka of the very
     /// round: then an earlier life of it, or a twin, has.
     fn may_propose(&self) -> bool {
         let data = self.core.data(self.round.number, Phase::Propose, BlockId::default());
-        let last = self.core.signer.as_ref().and_then(|signer| signer.last());
         self.core.leads(self.round.number)
             && self.round.step == Step::Propose
             && self.round.proposed.is_none()
             && !self.round.building
             && self.core.decision.is_none()
             && self.valid.as_ref().is_none_or(|valid| valid.data.round < self.round.number)
-            && last.is_none_or(|last| position(&last.data) < position(&data))
+            && self.core.is_unsigned(&data)
     }
 
     /// 14-19: proposes the valid value, and only where there is none a fresh block.
@@ -166,10 +164,7 @@ impl Tendermint {
     ) -> Heard {
         let vote = proposal.vote;
         let data = vote.data;
-        self.core.check_network(&data)?;
-        if data.phase != Phase::Propose {
-            return Err(Refusal::WrongPhase { got: data.phase, expected: Phase::Propose });
-        }
+        self.core.check_phase(&data, &[Phase::Propose])?;
         if data.height > self.core.height() {
             let decision = proposal.block.header.parent_certificate.clone();
             let message = Message::Proposal(Box::new(proposal));
@@ -179,27 +174,14 @@ impl Tendermint {
         if data.height < self.core.height() || data.round < number {
             return Ok(());
         }
-        let signer = self.core.check_signer(&vote)?;
-        if signer != self.core.leader_position(data.round) {
-            let expected = self.core.leader(data.round);
-            return Err(Refusal::NotLeader { got: vote.signer, expected });
-        }
+        let signer = self.core.check_leader(&vote)?;
         if data.round.0 - number.0 > self.core.config.round_window {
             fx.emit(Output::Dropped { peer: from, what: "proposal beyond the window" });
             return Ok(());
         }
         let early = self.proposals.get(&data.round).map(|early| early.vote);
         let first = if data.round == number { self.round.proposed } else { early };
-        if first == Some(vote) {
-            return Ok(());
-        }
-        if !self.core.tip.validators().holds(&vote, signer) {
-            return Err(invalid(&vote));
-        }
-        if let Some(first) = first {
-            if first.data.block != data.block {
-                self.core.accuse(Evidence::equivocation(first, vote), fx);
-            }
+        if !self.core.is_first(&vote, signer, first, fx)? {
             return Ok(());
         }
         let got = proposal.block.id();
@@ -225,14 +207,8 @@ impl Tendermint {
         proposal: Proposal,
         fx: &mut Fx,
     ) -> Heard {
-        let polka = match self.check_proposal(now, &proposal) {
-            // Who of us has the wrong clock is unknown; the proposer says it again until then.
-            Err(Refusal::TimeAhead { .. }) => {
-                fx.emit(Output::Dropped { peer: from, what: "proposal ahead of our clock" });
-                return Ok(());
-            }
-            polka => polka?,
-        };
+        let judged = self.check_proposal(now, &proposal);
+        let Some(polka) = unless_ahead(from, judged, fx)? else { return Ok(()) };
         let Proposal { vote, block, justify, .. } = proposal;
         self.round.proposed = Some(vote);
         self.round.proposal = Some(Proposed { block: vote.data.block, justify });

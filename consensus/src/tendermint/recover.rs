@@ -10,7 +10,7 @@ use crate::replica::record::Record;
 
 impl Tendermint {
     /// Begins the height being decided with nothing known of it but what the log says.
-    pub(super) fn restore(&mut self) {
+    pub(super) fn recollect(&mut self) {
         (self.valid, self.locked, self.told) = (None, None, None);
         self.votes.clear();
         self.proposals.clear();
@@ -59,7 +59,7 @@ impl Tendermint {
     }
 
     /// Begins a height, or takes it up where the log ends.
-    pub(super) fn resume(&mut self, now: Timestamp, fx: &mut Fx) {
+    pub(super) fn set_out(&mut self, now: Timestamp, fx: &mut Fx) {
         self.began = now;
         self.pace =
             Pacemaker::enter(&self.core.config, now, self.core.tip.time(), self.round.number);
