@@ -200,7 +200,7 @@ impl Setup {
         let Epoch(epoch) = evidence.epoch();
         let mut past = self.changes.values().take(epoch as usize);
         let weights = past.next_back().filter(|_| epoch > 0).unwrap_or(&self.weights);
-        self.electorate(set_of(self.cheap, epoch, weights))
+        self.electorate(self.set(epoch, weights))
     }
 
     /// The validator that a node is.
