@@ -182,18 +182,28 @@ mod elections {
 
     #[test]
     fn four_validators_survive() {
-        campaign::<HotPokt>("hotpokt, elected leaders", &elected(honest(&[10; 4]), 26), 1, 0..150);
+        campaign::<HotPokt>(
+            "hotpokt by election, lives of 4",
+            &elected(honest(&[10; 4]), 26),
+            1,
+            0..150,
+        );
     }
 
     #[test]
     fn seven_validators_survive() {
-        campaign::<HotPokt>("hotpokt, elected leaders", &elected(honest(&[10; 7]), 26), 0, 0..60);
+        campaign::<HotPokt>(
+            "hotpokt by election, lives of 7",
+            &elected(honest(&[10; 7]), 26),
+            0,
+            0..60,
+        );
     }
 
     #[test]
     fn uneven_weights_and_rounds_without_candidates_survive() {
         campaign::<HotPokt>(
-            "hotpokt, elected leaders",
+            "hotpokt by election, lives of 5, weighted",
             &elected(honest(&[30, 25, 20, 15, 10]), 1),
             0,
             1_000..1080,
@@ -203,7 +213,7 @@ mod elections {
     #[test]
     fn four_validators_survive_a_byzantine_one() {
         campaign::<HotPokt>(
-            "hotpokt, elected leaders",
+            "hotpokt by election, lives of 4, 1 Byzantine",
             &elected(byzantine(&[10; 4], &[2]), 26),
             1,
             2_000..2150,
@@ -213,7 +223,7 @@ mod elections {
     #[test]
     fn seven_validators_survive_two_byzantine_ones() {
         campaign::<HotPokt>(
-            "hotpokt, elected leaders",
+            "hotpokt by election, lives of 7, 2 Byzantine",
             &elected(byzantine(&[10; 7], &[0, 3]), 26),
             1,
             3_000..3060,
@@ -223,6 +233,6 @@ mod elections {
     #[test]
     fn real_signatures_and_proofs_change_nothing() {
         let real = Setup { cheap: false, ..elected(byzantine(&[10; 4], &[1]), 26) };
-        campaign::<HotPokt>("hotpokt, elected, real keys", &real, 0, 4_000..4_080);
+        campaign::<HotPokt>("hotpokt by election, real keys", &real, 0, 4_000..4_080);
     }
 }

@@ -64,6 +64,8 @@ pub struct Setup {
     pub bls_from: Option<u64>,
     /// Nobody syncs, and Byzantine validators say what is forged in their names.
     pub soup: bool,
+    /// In the soup, honest validators hear proposals and certificates, and no more than they need.
+    pub terse: bool,
     /// How many validators, from the first, run a second time, in the nodes after all validators.
     pub twins: usize,
 }
@@ -143,6 +145,7 @@ impl Setup {
             cheap: false,
             bls_from: None,
             soup: false,
+            terse: false,
             twins: 0,
         }
     }
@@ -444,8 +447,12 @@ pub struct Disk {
     pub signed: Vec<Vote>,
     /// What oracles remember of all records; never pruned.
     pub marks: Vec<Mark>,
-    /// Of all bodies that were stored; never pruned.
+    /// All bodies that were stored; never pruned.
+    pub bodies: BTreeSet<BlockId>,
+    /// Their headers, and in the soup of one those that were told.
     pub headers: BTreeMap<BlockId, Header>,
+    /// In the soup of one: what others signed, as far as it was told.
+    pub heard: Vec<Vote>,
     /// The ids of the chain's blocks.
     pub decided: Vec<BlockId>,
     /// A promise that this node broke.
@@ -710,6 +717,7 @@ impl<P: Protocol> Process for Node<P> {
                 disk.signed.push(*vote);
             }
             if let Record::Body(block) = record {
+                disk.bodies.insert(block.id());
                 disk.headers.insert(block.id(), block.header.clone());
             }
             disk.log.push(record.clone());
@@ -727,6 +735,26 @@ impl<P: Protocol> Process for Node<P> {
             if adversary.ignores(from, context.nodes()) {
                 context.took_effect(Mischief::Exclude.name());
                 return None;
+            }
+        }
+        // Certificates say what votes would; Tendermint's timeouts begin with votes, for no block, say.
+        let told = |from: usize, message: &Net| {
+            let Net::Consensus(message) = message else { return false };
+            match message {
+                Message::Proposal(_) | Message::Certificate(_) => true,
+                Message::Vote(vote) => vote.data.block == BlockId::default() && from < 2,
+                _ => false,
+            }
+        };
+        if context.setup().terse {
+            if !told(from, &message) {
+                return None;
+            }
+            let heard = world::signatures(context.setup(), &message);
+            context.disk().heard.extend(heard);
+            if let Net::Consensus(Message::Proposal(proposal)) = &message {
+                let header = proposal.block.header.clone();
+                context.disk().headers.insert(header.id(), header);
             }
         }
         let from = context.setup().public(from);
@@ -850,7 +878,7 @@ fn is_durable(disk: &Disk, vote: &Vote) -> Result<(), String> {
     }
     let needs = matches!(vote.data.phase, Phase::Propose | Phase::Prepare);
     let body = vote.data.block;
-    if needs && body != BlockId::default() && !disk.headers.contains_key(&body) {
+    if needs && body != BlockId::default() && !disk.bodies.contains(&body) {
         return Err(format!("{} left before the block was stored", paper::show(&vote.data)));
     }
     Ok(())

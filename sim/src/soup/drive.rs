@@ -47,7 +47,7 @@ pub(super) fn boot<W: World>(world: &W, index: usize) -> Result<Born<W::Process>
     let deadline = deadline(&mut process);
     let done = drive.done();
     let now = Timestamp::ZERO;
-    let mut local = Local { index, process, disk, now, deadline, id: 0, key: 0, within: true };
+    let mut local = Local { index, process, disk, now, deadline, key: 0, within: true };
     local.within = world.is_within(&local);
     Ok((local, done))
 }

@@ -8,7 +8,6 @@ use super::pool::{Plain, Pool};
 use super::script::Failure;
 use super::state::Act;
 use super::{Fingerprint, Local, Message, View, World};
-use crate::process::Process;
 
 /// How far a search goes, beside [`World::is_within`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,7 +40,8 @@ pub struct Explored {
 /// a shortest one.
 ///
 /// States are summed up by 128 bits: nodes by [`World::fingerprint`], messages by their encoding. A
-/// node's step from one of its states is computed once, whatever the others do meanwhile.
+/// node's step from one of its states is computed once, whatever the others do meanwhile, and what is
+/// forged once for each set of messages. A step that stores and sends nothing keeps every promise.
 ///
 /// # Errors
 ///
@@ -50,8 +50,13 @@ pub fn exhaust<W: World>(world: &W, bounds: &Bounds) -> Result<Explored, Box<Fai
     let mut search = Search {
         world,
         pool: Pool::new(),
-        locals: HashMap::default(),
+        locals: Vec::new(),
+        numbers: HashMap::default(),
         steps: HashMap::default(),
+        outcomes: Vec::new(),
+        sets: Vec::new(),
+        set_numbers: HashMap::default(),
+        grown: HashMap::default(),
         seen: HashSet::default(),
         parents: Vec::new(),
     };
@@ -60,19 +65,15 @@ pub fn exhaust<W: World>(world: &W, bounds: &Bounds) -> Result<Explored, Box<Fai
 
 type Rest<W> = Rc<Local<<W as World>::Process>>;
 
-struct State<W: World> {
+/// All nodes by the numbers of their states, and all messages by the number of their set.
+#[derive(Clone)]
+struct State {
     number: u32,
     depth: u32,
+    /// What the nodes' states sum up to.
     key: u128,
-    nodes: Vec<Rest<W>>,
-    /// Sorted.
-    messages: Vec<u32>,
-}
-
-impl<W: World> Clone for State<W> {
-    fn clone(&self) -> Self {
-        Self { nodes: self.nodes.clone(), messages: self.messages.clone(), ..*self }
-    }
+    set: u32,
+    nodes: Box<[u32]>,
 }
 
 /// What one node does: a step of it is known by its state and by this.
@@ -86,18 +87,34 @@ struct Move {
 const TICK: u32 = u32::MAX;
 const CRASH: u32 = u32::MAX - 1;
 
-struct Outcome<W: World> {
-    local: Rest<W>,
+struct Outcome {
+    local: u32,
     sent: Vec<u32>,
     effects: u32,
     stored: usize,
 }
 
+/// Messages that were sent or forged.
+struct Messages {
+    /// Sorted.
+    ids: Vec<u32>,
+    key: u128,
+}
+
+/// A set of messages after a step, and what of it the step brought.
+type Grown = (u32, Rc<[u32]>);
+
 struct Search<'w, W: World> {
     world: &'w W,
     pool: Pool<Message<W>>,
-    locals: HashMap<u128, Rest<W>, Plain>,
-    steps: HashMap<(u32, u32, u32), Rc<Outcome<W>>, Plain>,
+    locals: Vec<Rest<W>>,
+    numbers: HashMap<u128, u32, Plain>,
+    steps: HashMap<(u32, u32, u32), u32, Plain>,
+    outcomes: Vec<Rc<Outcome>>,
+    sets: Vec<Rc<Messages>>,
+    set_numbers: HashMap<u128, u32, Plain>,
+    /// By set and outcome.
+    grown: HashMap<(u32, u32), Grown, Plain>,
     seen: HashSet<u128, Plain>,
     /// How each state was first reached.
     parents: Vec<(u32, Move)>,
@@ -121,12 +138,13 @@ impl<W: World> Search<'_, W> {
                 explored.steps += 1;
                 let broken =
                     |search: &Self, reason| (search.path(state.number, Some(step)), reason);
-                let outcome = self.outcome(&state, step).map_err(|reason| broken(self, reason))?;
+                let number = self.outcome(&state, step).map_err(|reason| broken(self, reason))?;
+                let outcome = self.outcomes[number as usize].clone();
                 if bounds.crashes && step.cut == 0 && step.what != CRASH {
                     moves.extend((1..outcome.effects).map(|cut| Move { cut, ..step }));
                 }
-                let next = self.next(&state, step, &outcome).map_err(|e| broken(self, e))?;
-                let Some(next) = next else { continue };
+                let next = self.next(&state, step, number, &outcome);
+                let Some(next) = next.map_err(|reason| broken(self, reason))? else { continue };
                 if explored.states == bounds.states {
                     explored.complete = false;
                     break 'search;
@@ -140,38 +158,39 @@ impl<W: World> Search<'_, W> {
         Ok(explored)
     }
 
-    fn first(&mut self) -> Result<State<W>, String> {
-        let mut state =
-            State { number: 0, depth: 0, key: 0, nodes: Vec::new(), messages: Vec::new() };
-        let mut sent = Vec::new();
+    fn first(&mut self) -> Result<State, String> {
+        let (mut nodes, mut sent) = (Vec::new(), Vec::new());
         for index in 0..self.world.nodes() {
             let (local, done) = drive::boot(self.world, index)?;
             for post in &done.posts {
                 self.pool.post(index, self.world.nodes(), post, &mut sent);
             }
-            let local = self.rest(local);
-            state.key = state.key.wrapping_add(local.key);
-            state.nodes.push(local);
+            nodes.push(self.rest(local));
         }
-        let sent = self.include(&mut state, &sent);
-        let sent = self.forge(&mut state, 0, sent);
+        let key = nodes.iter().map(|&node| self.locals[node as usize].key);
+        let key = key.fold(0, u128::wrapping_add);
+        let none = self.intern(Messages { ids: Vec::new(), key: 0 });
+        let mut state = State { number: 0, depth: 0, key, set: none, nodes: nodes.into() };
+        let (set, sent) = self.grow(&state, none, 0, &sent);
+        state.set = set;
         self.check(&state, 0, 0, &sent)?;
-        self.seen.insert(state.key);
+        self.seen.insert(self.sum(&state));
         self.parents.push((0, Move { node: 0, what: CRASH, cut: 0 }));
         Ok(state)
     }
 
-    fn moves(&self, state: &State<W>, bounds: &Bounds, moves: &mut Vec<Move>) {
+    fn moves(&self, state: &State, bounds: &Bounds, moves: &mut Vec<Move>) {
         moves.clear();
-        for &id in &state.messages {
+        let within = |node: usize| self.locals[state.nodes[node] as usize].within;
+        for &id in &self.sets[state.set as usize].ids {
             let node = self.pool.get(id).to;
-            if state.nodes[node].within {
+            if within(node) {
                 moves.push(Move { node: node as u32, what: id, cut: 0 });
             }
         }
-        for (node, local) in state.nodes.iter().enumerate().filter(|(_, local)| local.within) {
-            let node = node as u32;
-            if local.deadline.is_some() {
+        for (index, &local) in state.nodes.iter().enumerate().filter(|(node, _)| within(*node)) {
+            let node = index as u32;
+            if self.locals[local as usize].deadline.is_some() {
                 moves.push(Move { node, what: TICK, cut: 0 });
             }
             if bounds.crashes {
@@ -180,13 +199,13 @@ impl<W: World> Search<'_, W> {
         }
     }
 
-    fn outcome(&mut self, state: &State<W>, step: Move) -> Result<Rc<Outcome<W>>, String> {
-        let before = &state.nodes[step.node as usize];
-        let known = (before.id, step.what, step.cut);
+    fn outcome(&mut self, state: &State, step: Move) -> Result<u32, String> {
+        let before = state.nodes[step.node as usize];
+        let known = (before, step.what, step.cut);
         if let Some(outcome) = self.steps.get(&known) {
-            return Ok(outcome.clone());
+            return Ok(*outcome);
         }
-        let mut local = Local::clone(before);
+        let mut local = Local::clone(&self.locals[before as usize]);
         let stimulus = match step.what {
             TICK => Stimulus::Tick,
             CRASH => Stimulus::Crash,
@@ -201,85 +220,138 @@ impl<W: World> Search<'_, W> {
         for post in &done.posts {
             self.pool.post(step.node as usize, self.world.nodes(), post, &mut sent);
         }
-        let outcome = Rc::new(Outcome {
-            local: self.rest(local),
-            sent,
-            effects: done.effects,
-            stored: done.stored,
-        });
-        self.steps.insert(known, outcome.clone());
-        Ok(outcome)
+        let local = self.rest(local);
+        let (effects, stored) = (done.effects, done.stored);
+        let number = self.outcomes.len() as u32;
+        self.outcomes.push(Rc::new(Outcome { local, sent, effects, stored }));
+        self.steps.insert(known, number);
+        Ok(number)
     }
 
     /// The state after a step, if it is new.
     fn next(
         &mut self,
-        state: &State<W>,
+        state: &State,
         step: Move,
-        outcome: &Outcome<W>,
-    ) -> Result<Option<State<W>>, String> {
+        number: u32,
+        outcome: &Outcome,
+    ) -> Result<Option<State>, String> {
         let node = step.node as usize;
-        let before = &state.nodes[node];
-        let mut key = state.key.wrapping_sub(before.key).wrapping_add(outcome.local.key);
-        let news = outcome.sent.iter().any(|id| state.messages.binary_search(id).is_err());
-        if !news && self.seen.contains(&key) {
+        let before = state.nodes[node];
+        if before == outcome.local && outcome.sent.is_empty() {
             return Ok(None);
         }
-        let mut next = state.clone();
-        (next.key, next.depth) = (key, state.depth + 1);
-        next.nodes[node] = outcome.local.clone();
-        let mut sent = self.include(&mut next, &outcome.sent);
-        if news {
-            sent = self.forge(&mut next, node, sent);
+        let [old, new] = [before, outcome.local].map(|local| self.locals[local as usize].key);
+        let mut next =
+            State { key: state.key.wrapping_sub(old).wrapping_add(new), ..state.clone() };
+        next.depth += 1;
+        next.nodes[node] = outcome.local;
+        let mut sent: Rc<[u32]> = Rc::default();
+        if !outcome.sent.is_empty() {
+            let known = (state.set, number);
+            let grown = match self.grown.get(&known) {
+                Some(grown) => grown.clone(),
+                None => {
+                    let grown = self.grow(&next, state.set, node, &outcome.sent);
+                    self.grown.insert(known, grown.clone());
+                    grown
+                }
+            };
+            (next.set, sent) = grown;
         }
-        key = next.key;
-        if !self.seen.insert(key) {
+        let sum = self.sum(&next);
+        if !self.seen.insert(sum) {
             return Ok(None);
         }
-        self.check(&next, node, outcome.stored, &sent)?;
+        if outcome.stored > 0 || !sent.is_empty() {
+            self.check(&next, node, outcome.stored, &sent)?;
+        }
         next.number = self.parents.len() as u32;
         self.parents.push((state.number, step));
         Ok(Some(next))
     }
 
-    /// Adds messages to a state; returns those that it had not.
-    fn include(&self, state: &mut State<W>, ids: &[u32]) -> Vec<u32> {
+    fn sum(&self, state: &State) -> u128 {
+        state.key.wrapping_add(self.sets[state.set as usize].key)
+    }
+
+    /// A set with more messages, and with what can be forged then.
+    fn grow(&mut self, state: &State, set: u32, moved: usize, ids: &[u32]) -> Grown {
+        let old = self.sets[set as usize].clone();
+        let mut all = Messages { ids: old.ids.clone(), key: old.key };
+        let mut sent = self.include(&mut all, ids);
+        if sent.is_empty() && !(set == 0 && self.sets.len() == 1) {
+            return (set, Rc::default());
+        }
+        let nodes = self.nodes(state);
+        let forged = self.world.forge(&View {
+            nodes: &nodes,
+            pool: &self.pool,
+            messages: &all.ids,
+            sent: &sent,
+            moved,
+            stored: 0,
+        });
+        let mut ids = Vec::new();
+        forged.iter().for_each(|forged| self.pool.forge(forged, &mut ids));
+        sent.extend(self.include(&mut all, &ids));
+        (self.intern(all), sent.into())
+    }
+
+    /// Adds messages; returns those that were not there.
+    fn include(&self, all: &mut Messages, ids: &[u32]) -> Vec<u32> {
         let mut sent = Vec::new();
         for &id in ids {
-            if let Err(at) = state.messages.binary_search(&id) {
-                state.messages.insert(at, id);
-                state.key = state.key.wrapping_add(self.pool.key(id));
+            if let Err(at) = all.ids.binary_search(&id) {
+                all.ids.insert(at, id);
+                all.key = all.key.wrapping_add(self.pool.key(id));
                 sent.push(id);
             }
         }
         sent
     }
 
-    fn forge(&mut self, state: &mut State<W>, moved: usize, mut sent: Vec<u32>) -> Vec<u32> {
-        let forged = self.world.forge(&view(&self.pool, state, moved, 0, &sent));
-        let mut ids = Vec::new();
-        forged.iter().for_each(|forged| self.pool.forge(forged, &mut ids));
-        sent.extend(self.include(state, &ids));
-        sent
+    fn intern(&mut self, set: Messages) -> u32 {
+        let next = self.sets.len() as u32;
+        let number = *self.set_numbers.entry(set.key).or_insert(next);
+        if number == next {
+            self.sets.push(Rc::new(set));
+        }
+        number
+    }
+
+    fn nodes(&self, state: &State) -> Vec<Rest<W>> {
+        state.nodes.iter().map(|&local| self.locals[local as usize].clone()).collect()
     }
 
     fn check(
         &self,
-        state: &State<W>,
+        state: &State,
         moved: usize,
         stored: usize,
         sent: &[u32],
     ) -> Result<(), String> {
-        self.world.check(&view(&self.pool, state, moved, stored, sent))
+        self.world.check(&View {
+            nodes: &self.nodes(state),
+            pool: &self.pool,
+            messages: &self.sets[state.set as usize].ids,
+            sent,
+            moved,
+            stored,
+        })
     }
 
-    /// The one copy of a node's state.
-    fn rest(&mut self, mut local: Local<W::Process>) -> Rest<W> {
+    /// The number of a node's state, of which one copy is kept.
+    fn rest(&mut self, mut local: Local<W::Process>) -> u32 {
         let mut fingerprint = Fingerprint::new(local.index);
         self.world.fingerprint(&local, &mut fingerprint);
         local.key = fingerprint.value();
-        local.id = self.locals.len() as u32;
-        self.locals.entry(local.key).or_insert_with(|| Rc::new(local)).clone()
+        let next = self.locals.len() as u32;
+        let number = *self.numbers.entry(local.key).or_insert(next);
+        if number == next {
+            self.locals.push(Rc::new(local));
+        }
+        number
     }
 
     /// The steps that led to a state, and one more.
@@ -300,14 +372,4 @@ impl<W: World> Search<'_, W> {
         });
         acts.collect()
     }
-}
-
-fn view<'a, W: World>(
-    pool: &'a Pool<<W::Process as Process>::Message>,
-    state: &'a State<W>,
-    moved: usize,
-    stored: usize,
-    sent: &'a [u32],
-) -> View<'a, W::Process> {
-    View { nodes: &state.nodes, pool, messages: &state.messages, sent, moved, stored }
 }

@@ -61,8 +61,8 @@ pub trait World {
     }
 
     /// Messages that Byzantine nodes add: asked at the beginning and whenever a message was sent that
-    /// had not been sent before ([`View::sent`]). For [`exhaust`] the answers over a run must add up
-    /// to the same set whatever the order in which the same messages were sent.
+    /// had not been sent before ([`View::sent`]). For [`exhaust`] they must depend on messages only,
+    /// and add up to the same set whatever the order in which the same messages were sent.
     fn forge(&self, _view: &View<'_, Self::Process>) -> Vec<Forged<Message<Self>>> {
         Vec::new()
     }
@@ -85,8 +85,7 @@ pub struct Local<P: Process> {
     disk: P::Disk,
     now: Timestamp,
     deadline: Option<Timestamp>,
-    /// Number among the states that a search knows, and what it sums up states by.
-    id: u32,
+    /// What a search sums its state up by.
     key: u128,
     within: bool,
 }
@@ -105,6 +104,11 @@ impl<P: Process> Local<P> {
     /// What survives a crash.
     pub const fn disk(&self) -> &P::Disk {
         &self.disk
+    }
+
+    /// When its machine wants to be woken.
+    pub const fn deadline(&self) -> Option<Timestamp> {
+        self.deadline
     }
 
     /// The node's own clock: the latest deadline that came. No other event moves it.

@@ -14,6 +14,7 @@ use super::{Facts, Paper};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Certified {
     block: BlockId,
+    height: Height,
     round: Option<Round>,
 }
 
@@ -26,7 +27,7 @@ impl Certified {
 /// The certificate that a block extends.
 fn justify(header: &Header) -> Certified {
     let round = header.parent_certificate.as_ref().map(|certificate| certificate.data.round);
-    Certified { block: header.parent, round }
+    Certified { block: header.parent, height: Height(header.height.0 - 1), round }
 }
 
 /// A vote for a block, with what that extends.
@@ -114,7 +115,7 @@ impl<P: ChainPaper> Paper for P {
 
 /// The block that a certificate for this vote would decide, if there is one.
 fn row<P: ChainPaper>(facts: &Facts<'_>, data: &VoteData) -> Option<BlockId> {
-    let mut last = Certified { block: data.block, round: Some(data.round) };
+    let mut last = Certified { block: data.block, height: data.height, round: Some(data.round) };
     for _ in 1..P::ROW {
         let before = justify(facts.header(&last.block)?);
         if last.round != Some(before.next_round()) {
@@ -148,8 +149,7 @@ const fn signs_high(data: &VoteData) -> bool {
 
 fn is_certified(facts: &Facts<'_>, certified: &Certified) -> Result<(), String> {
     let Some(round) = certified.round else { return Ok(()) };
-    let height = facts.header(&certified.block).ok_or("on an unknown block")?.height;
-    if facts.certified(Phase::Prepare, height, round, certified.block) {
+    if facts.certified(Phase::Prepare, certified.height, round, certified.block) {
         return Ok(());
     }
     Err("on a parent that is not certified".into())

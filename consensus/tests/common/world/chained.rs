@@ -15,6 +15,8 @@ impl<R: ChainRules> Subject for Chained<R>
 where
     Self: Paper,
 {
+    const PHASES: &'static [Phase] = &[Phase::Prepare];
+
     fn begin(forge: &mut Forge<'_, '_, Self>) {
         for (me, round) in forge.places() {
             if round == 0 {

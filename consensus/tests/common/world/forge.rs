@@ -11,7 +11,7 @@ use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::number::{Height, Round, Timestamp};
 use pocket_types::scheme::Keys as _;
-use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
+use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 
 use super::super::paper::{Facts, Paper};
 use super::super::{Net, Node, SOUP_TIME, chain, node_of, state_root};
@@ -19,6 +19,9 @@ use super::{Soup, certificates};
 
 /// A protocol that is put into the soup.
 pub trait Subject: Paper {
+    /// The phases in which blocks are voted for.
+    const PHASES: &'static [Phase];
+
     /// What Byzantine validators can say before anybody else has said anything.
     fn begin(forge: &mut Forge<'_, '_, Self>);
 
@@ -189,8 +192,16 @@ impl<P: Subject> Forge<'_, '_, P> {
         let data = self.data(block.header.height, round, Phase::Propose, block.id());
         let vote = self.vote(me, data);
         let message = Proposal { vote, block: block.clone(), justify, entry };
-        self.broadcast(me, Message::Proposal(Box::new(message)));
+        let message = Message::Proposal(Box::new(message));
+        let said = |known: &Net| matches!(known, Net::Consensus(known) if *known == message);
+        if self.said().any(said) {
+            return;
+        }
+        self.broadcast(me, message);
         P::proposed(self, &vote, &block);
+        for &phase in P::PHASES {
+            self.certify(VoteData { phase, ..data });
+        }
     }
 
     /// Proposes two blocks on a certified one.
@@ -322,6 +333,29 @@ impl<P: Subject> Forge<'_, '_, P> {
 
     fn is_news(&self, data: &VoteData) -> bool {
         !self.knows(|message| certificates(message).any(|known| known.data == *data))
+    }
+
+    /// Where one replica is alone: every Timeout QC.
+    pub fn certify_rounds(&mut self) {
+        let height = if P::ID.is_chained() { Height::GENESIS } else { Height(1) };
+        if P::ID != Protocol::Tendermint {
+            for round in 1..=self.world.rounds {
+                self.certify(self.data(height, round, Phase::NewRound, BlockId::default()));
+            }
+        }
+    }
+
+    /// Where one replica is alone, the others sign whatever they like: shows it a certificate.
+    pub fn certify(&mut self, data: VoteData) {
+        let shown = |message: &Net| matches!(message, Net::Consensus(Message::Certificate(known)) if known.data == data);
+        if self.world.alone.is_none() || self.said().any(shown) {
+            return;
+        }
+        let votes: Vec<Vote> = self.byzantine().map(|node| self.vote(node, data)).collect();
+        let certificate = Certificate::from_votes(data, &votes, &self.world.electorate);
+        let certificate = certificate.expect("three of four are a quorum");
+        self.broadcast(0, Message::Certificate(Box::new(certificate.clone())));
+        P::certified(self, &certificate);
     }
 
     /// The certificate that a vote completes, with those heard before it and the Byzantine ones. Of

@@ -11,6 +11,8 @@ use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 use super::{Forge, Subject};
 
 impl Subject for HotPokt {
+    const PHASES: &'static [Phase] = &[Phase::Prepare, Phase::PreCommit, Phase::Commit];
+
     fn begin(forge: &mut Forge<'_, '_, Self>) {
         let height = Height(1);
         for (me, round) in forge.places() {

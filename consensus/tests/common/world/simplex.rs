@@ -10,6 +10,8 @@ use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 use super::{Forge, Subject};
 
 impl Subject for Simplex {
+    const PHASES: &'static [Phase] = &[Phase::Prepare, Phase::Commit];
+
     fn begin(forge: &mut Forge<'_, '_, Self>) {
         for (me, view) in forge.places() {
             let nullify =

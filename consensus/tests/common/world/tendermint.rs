@@ -13,6 +13,8 @@ use super::{Forge, Subject};
 const NIL: BlockId = BlockId(pocket_types::hash::Hash::ZERO);
 
 impl Subject for Tendermint {
+    const PHASES: &'static [Phase] = &[Phase::Prepare, Phase::Commit];
+
     fn begin(forge: &mut Forge<'_, '_, Self>) {
         let height = Height(1);
         for (me, round) in forge.places() {
