@@ -2,14 +2,27 @@
 //!
 //! Three machines, all following [the one convention](pocket_types::machine):
 //!
-//! - [`Replica`] decides one block per height with HotPOKT, which is Basic HotStuff (arXiv
-//!   1803.05069, algorithm 2) with a pacemaker made for steady block times. A validator runs it with
-//!   its keys; without keys, or while they are not in the set, it only watches.
+//! - [`Replica`] decides one block per height, by the [`Protocol`] that its type names. A validator
+//!   runs it with its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
 //! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
-//! Leaders take turns ([`schedule`]), or are elected by verifiable random functions ([`election`]).
+//! # Seven protocols
+//!
+//! | protocol | blocks | all decide after | messages a block | in |
+//! |---|---|---|---|---|
+//! | [`HotPokt`]: Basic HotStuff, and a pacemaker made for steady block times | one by one | 7 delays | 8(n-1) | [`hotpokt`] |
+//! | [`ChainedHotStuff`] | a chain | 7 | 2(n-1) | [`chained::hotstuff`] |
+//! | [`HotStuff2`] | a chain | 5 | 2(n-1) | [`chained::hotstuff2`] |
+//! | [`Jolteon`], which is DiemBFT v4 | a chain | 5 | 2(n-1) | [`chained::jolteon`] |
+//! | [`FastHotStuff`] | a chain | 5 | 2(n-1) | [`chained::fast_hotstuff`] |
+//! | [`Tendermint`] | one by one | 3 | (n-1)+2n(n-1) | [`tendermint`] |
+//! | [`Simplex`] | a chain | 3 | O(n²) | [`simplex`] |
+//!
+//! The counts are asserted in the tests. [`manual::new_variant`] writes another from an empty file.
+//! Leaders take turns ([`schedule`]), or in HotPOKT are elected by verifiable random functions
+//! ([`election`]).
 //!
 //! The host brings clock, transport, storage and execution: it answers [`Output::Build`] with a
 //! block, [`Output::Check`] with a verdict, and commits what [`Output::Decided`] hands out.
@@ -82,8 +95,8 @@
 //! Fewer than a third of the weight may behave arbitrarily. Two honest replicas never decide
 //! different blocks at a height, whatever the network does and however often they crash, because
 //! every signature is made in one place that only moves forward ([`signer`]), is durable before it
-//! leaves, and a locked replica prepares another block only for a Prepare certificate of a later
-//! round ([`hotpokt`]). Blocks are decided whenever messages between more than two thirds of the
+//! leaves, and each protocol's rule about what may be voted for beside what one is locked on is
+//! argued for where it stands. Blocks are decided whenever messages between more than two thirds of the
 //! weight arrive within the (growing) timeouts.
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]

@@ -211,6 +211,15 @@ impl<N: Node> Network<N> {
         Spent { leader: spent(leaders[0]), follower: spent(place) }
     }
 
+    /// The leader of the height that begins, and a follower: they leave.
+    pub(crate) fn leader_and_follower(&mut self) -> (Option<N>, Option<N>) {
+        let place = self.follower.expect("a network of few");
+        let follower = self.nodes[place].as_ref().expect("the follower runs");
+        let leader = follower.leader(follower.height());
+        self.inputs.clear();
+        (self.nodes[leader].take(), self.nodes[place].take())
+    }
+
     fn running(&self) -> impl Iterator<Item = (usize, &N)> {
         let nodes = self.nodes.iter().enumerate();
         nodes.filter_map(|(place, node)| Some((place, node.as_ref()?)))
