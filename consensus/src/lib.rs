@@ -108,6 +108,7 @@ pub mod candidates;
 pub mod chained;
 mod common;
 pub mod election;
+pub mod fast_sync;
 pub mod hotpokt;
 pub mod light;
 pub mod manual;
@@ -124,6 +125,7 @@ pub use chained::{ChainRules, Chained, ChainedHotStuff, FastHotStuff, HotStuff2,
 pub use common::Core;
 pub use common::effects::Effects;
 pub use election::{ElectionConfig, SeedRule};
+pub use fast_sync::FastSync;
 pub use hotpokt::HotPokt;
 pub use light::LightClient;
 pub use protocol::Protocol;
