@@ -38,7 +38,7 @@
 //! // the business of your storage.
 //! let state: Vec<Vec<u8>> = (0..5).map(|chunk| vec![chunk; 100]).collect();
 //! let root_of = |chunks: &[Vec<u8>]| -> Hash {
-//!     chunks.iter().fold(Domain::custom("state").hasher(), |all, chunk| all.bytes(chunk)).finish()
+//!     chunks.iter().fold(Domain::custom("state").hasher(), |all, chunk| all.variable(chunk)).finish()
 //! };
 //! let snapshot = Snapshot { height: Height(900), root: root_of(&state), chunks: 5 };
 //! let peer = SecretKey::from_seed([1; 32]).public_key();
@@ -147,7 +147,8 @@ struct Restoring {
     restored: Chunks,
     /// Chunks that the host is restoring, and who sent them.
     handed: BTreeMap<u32, PublicKey>,
-    /// Below this, all are restored, handed out or asked for, but those that failed.
+    /// Below this, all are restored, handed out or asked for, but those that failed, and those that
+    /// were asked of peers that left.
     next: u32,
     failed: BTreeSet<u32>,
 }
@@ -278,7 +279,7 @@ impl FastSync {
                 }
                 out.push(Output::ServeChunk { to: from, request });
             }
-            FastSyncMessage::Offers(offers) => self.on_offers(from, &offers, out)?,
+            FastSyncMessage::Offers(offers) => self.on_offers(now, from, &offers, out)?,
             FastSyncMessage::Chunk(chunk) => self.on_chunk(now, from, chunk, out),
         }
         Ok(())
@@ -286,6 +287,7 @@ impl FastSync {
 
     fn on_offers(
         &mut self,
+        now: Timestamp,
         from: PublicKey,
         offers: &[Snapshot],
         out: &mut Vec<Output>,
@@ -303,6 +305,10 @@ impl FastSync {
             let useful = offers.iter().filter(|offer| offer.height >= from_height);
             peer.offers = Some(useful.copied().collect());
             peer.asked.take_if(|asked| asked.chunk.is_none());
+            // Who has nothing for us makes room for others.
+            if offered(peer).count() == 0 {
+                peer.fail(now, &self.config);
+            }
         }
         Ok(())
     }
@@ -329,8 +335,7 @@ impl FastSync {
         if let Some(offers) = &mut peer.offers {
             offers.retain(|offer| *offer != snapshot);
         }
-        peer.failures = peer.failures.saturating_add(1).min(peers::LIAR - 1);
-        peer.resting = now.after(self.config.cooldown);
+        peer.fail(now, &self.config);
     }
 
     /// The light client's answer.
@@ -421,13 +426,16 @@ impl FastSync {
             self.stage = Stage::Finishing(snapshot);
             return out.push(Output::Finish { snapshot });
         }
-        let waiting = |peers: &Peers| {
-            peers.iter().filter(|(_, peer)| peer.asked.is_some_and(|a| a.chunk.is_some())).count()
-        };
-        while state.handed.len() + waiting(&self.peers) < self.config.max_restoring {
+        if state.handed.is_empty() && self.peers.fetching() == 0 {
+            // What was asked of peers that have left since is still missing.
+            state.next = 0;
+            state.failed.clear();
+        }
+        while state.handed.len() + self.peers.fetching() < self.config.max_restoring {
             let Some(index) = state.wanted() else { break };
-            let offers = |peer: &Peer| offered(peer).any(|offer| *offer == snapshot);
-            let Some(to) = self.peers.pick(now, offers) else { break };
+            let Some(to) = self.peers.pick(now, |key, peer| state.may_ask(key, peer)) else {
+                break;
+            };
             state.take(index);
             if let Some(peer) = self.peers.get_mut(&to) {
                 let deadline = now.after(self.config.timeout);
@@ -457,7 +465,7 @@ impl FastSync {
             }
         }
         let deadline = now.after(self.config.timeout);
-        while let Some(to) = self.peers.pick(now, |peer| peer.offers.is_none()) {
+        while let Some(to) = self.peers.pick(now, |_, peer| peer.offers.is_none()) {
             if let Some(peer) = self.peers.get_mut(&to) {
                 peer.asked = Some(Asked { chunk: None, deadline });
             }
@@ -469,10 +477,7 @@ impl FastSync {
         for late in self.peers.those(|peer| peer.asked.is_some_and(|a| a.deadline <= now)) {
             self.release_request(&late);
             if let Some(peer) = self.peers.get_mut(&late) {
-                peer.failures = peer.failures.saturating_add(1).min(peers::LIAR - 1);
-                let often = u64::from(peer.failures.min(8));
-                let rest = pocket_types::number::Duration(self.config.cooldown.0.saturating_mul(often));
-                peer.resting = now.after(rest);
+                peer.fail(now, &self.config);
             }
             out.push(Output::Unanswered { peer: late });
         }
@@ -484,6 +489,12 @@ fn offered(peer: &Peer) -> impl Iterator<Item = &Snapshot> {
 }
 
 impl Restoring {
+    /// Whether a peer has the snapshot, and all that it sent is judged: it may be a liar.
+    fn may_ask(&self, key: &PublicKey, peer: &Peer) -> bool {
+        let judged = !self.handed.values().any(|from| from == key);
+        judged && offered(peer).any(|offer| *offer == self.snapshot)
+    }
+
     /// The next chunk to ask for.
     fn wanted(&mut self) -> Option<u32> {
         if let Some(failed) = self.failed.first() {
@@ -535,7 +546,7 @@ impl Machine for FastSync {
         }
         let asked = self.peers.iter().filter_map(|(_, peer)| Some(peer.asked?.deadline));
         let resting = self.peers.iter().filter(|(_, peer)| peer.asked.is_none());
-        let rested = resting.filter(|(_, peer)| peer.failures > 0 && self.needs(peer));
+        let rested = resting.filter(|(key, peer)| peer.failures > 0 && self.needs(key, peer));
         let again = self.peers.iter().any(|(_, peer)| {
             peer.asked.is_none() && peer.offers.is_some() && offered(peer).count() == 0
         });
@@ -546,12 +557,13 @@ impl Machine for FastSync {
 
 impl FastSync {
     /// Whether there is something to ask this peer for once it may be asked.
-    fn needs(&self, peer: &Peer) -> bool {
+    fn needs(&self, key: &PublicKey, peer: &Peer) -> bool {
         match &self.stage {
             _ if peer.offers.is_none() => true,
             Stage::Restoring(state) => {
-                let waits = !state.failed.is_empty() || state.next < state.snapshot.chunks;
-                waits && offered(peer).any(|offer| *offer == state.snapshot)
+                let room = state.handed.len() + self.peers.fetching() < self.config.max_restoring;
+                let left = !state.failed.is_empty() || state.next < state.snapshot.chunks;
+                room && left && state.may_ask(key, peer)
             }
             _ => false,
         }

@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use pocket_types::key::PublicKey;
-use pocket_types::number::Timestamp;
+use pocket_types::number::{Duration, Timestamp};
 
 use super::config::Config;
 use super::message::Snapshot;
@@ -38,6 +38,15 @@ pub(super) struct Peers {
     remembered: BTreeMap<PublicKey, u32>,
 }
 
+impl Peer {
+    /// Leaves it alone for a while, the longer the more often it failed.
+    pub(super) fn fail(&mut self, now: Timestamp, config: &Config) {
+        self.failures = self.failures.saturating_add(1).min(LIAR - 1);
+        let often = u64::from(self.failures.min(8));
+        self.resting = now.after(Duration(config.cooldown.0.saturating_mul(often)));
+    }
+}
+
 impl Peers {
     /// Lets somebody in, unless there is no room; false then.
     pub(super) fn enter(&mut self, key: PublicKey, config: &Config) -> bool {
@@ -60,10 +69,17 @@ impl Peers {
         true
     }
 
-    /// Lets somebody go, and remembers its failures. Of too many, the fewest are forgotten.
+    /// Lets somebody go, and remembers its failures.
     pub(super) fn leave(&mut self, key: &PublicKey, config: &Config) {
-        let Some(peer) = self.inside.remove(key).filter(|peer| peer.failures > 0) else { return };
-        self.remembered.insert(*key, peer.failures);
+        let peer = self.inside.remove(key).filter(|peer| peer.failures > 0);
+        if let Some(peer) = peer {
+            self.remember(key, peer.failures, config);
+        }
+    }
+
+    /// Of too many, the fewest failures are forgotten.
+    fn remember(&mut self, key: &PublicKey, failures: u32, config: &Config) {
+        self.remembered.insert(*key, failures);
         if self.remembered.len() > config.max_remembered {
             let least = self.remembered.iter().min_by_key(|(_, failures)| **failures);
             if let Some(key) = least.map(|(key, _)| *key) {
@@ -74,10 +90,8 @@ impl Peers {
 
     /// Never asks somebody again.
     pub(super) fn banish(&mut self, key: &PublicKey, config: &Config) {
-        if let Some(peer) = self.inside.get_mut(key) {
-            peer.failures = LIAR;
-            self.leave(key, config);
-        }
+        self.inside.remove(key);
+        self.remember(key, LIAR, config);
     }
 
     pub(super) fn get_mut(&mut self, key: &PublicKey) -> Option<&mut Peer> {
@@ -97,11 +111,21 @@ impl Peers {
         self.inside.iter().filter(|(_, peer)| such(peer)).map(|(key, _)| *key).collect()
     }
 
+    /// How many chunks are on their way.
+    pub(super) fn fetching(&self) -> usize {
+        let fetches = |peer: &Peer| peer.asked.is_some_and(|asked| asked.chunk.is_some());
+        self.inside.values().filter(|peer| fetches(peer)).count()
+    }
+
     /// The peer to ask: one that is free, rested, and failed least often.
-    pub(super) fn pick(&self, now: Timestamp, such: impl Fn(&Peer) -> bool) -> Option<PublicKey> {
+    pub(super) fn pick(
+        &self,
+        now: Timestamp,
+        such: impl Fn(&PublicKey, &Peer) -> bool,
+    ) -> Option<PublicKey> {
         let free =
             |peer: &Peer| peer.asked.is_none() && (peer.failures == 0 || peer.resting <= now);
-        let those = self.inside.iter().filter(|(_, peer)| free(peer) && such(peer));
+        let those = self.inside.iter().filter(|(key, peer)| free(peer) && such(key, peer));
         those.min_by_key(|(_, peer)| peer.failures).map(|(key, _)| *key)
     }
 }
