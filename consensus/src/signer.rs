@@ -9,6 +9,7 @@ use pocket_types::hash::Hash;
 use pocket_types::key::{PublicKey, SecretKey};
 use pocket_types::number::{Height, Round};
 use pocket_types::scheme::{Keys, Scheme, VoteSignature};
+use pocket_types::trap;
 use pocket_types::vote::{Phase, Vote, VoteData};
 use pocket_types::vrf::{VrfProof, VrfPublicKey, VrfSecret};
 
@@ -24,7 +25,7 @@ impl Identity {
     /// An identity whose keys are in this process' memory.
     pub fn new(key: SecretKey, vrf: VrfSecret) -> Self {
         let derived = || VrfSecret::from_seed(key.public_key().0);
-        let vrf = if cfg!(pocket_trap = "6") { derived() } else { vrf };
+        let vrf = if trap!("6") { derived() } else { vrf };
         Self(Arc::new(Held { key, vrf, bls: None }))
     }
 
@@ -138,7 +139,7 @@ impl Signer {
 
     /// Whether [`Signer::sign`] would sign this.
     pub fn may_sign(&self, data: &VoteData) -> bool {
-        if cfg!(pocket_trap = "votes_twice") {
+        if trap!("votes_twice") {
             return self.last.is_none_or(|last| position(&last.data) <= position(data));
         }
         self.last.is_none_or(|last| position(&last.data) < position(data) || last.data == *data)

@@ -404,6 +404,23 @@ fn trap_7_an_interrupted_leader_s_block_is_proposed_again() {
     assert_eq!(proposed[0].justify, Some(newer));
 }
 
+/// A leader justifies its proposal by an older certificate than we know of. That may be safe to prepare,
+/// but the next leader must still hear of the highest from us.
+#[test]
+fn an_older_justify_makes_nobody_forget_the_highest_certificate() {
+    let mut lab = Lab::follower();
+    let (a, b) = (lab.block(lab.leads(0), 0), lab.block(lab.leads(1), 1));
+    lab.propose(0, &a, None);
+    lab.propose(1, &b, None);
+    let older = lab.qc(0, Phase::Prepare, a.id());
+    let newer = lab.qc(1, Phase::Prepare, b.id());
+    lab.hear_certificate(&newer);
+    assert_eq!(prepared(&lab.propose(2, &a, Some(older))), [a.id()]);
+    assert_eq!(lab.replica.protocol().high_qc(), Some(&newer));
+    let lab = lab.restart();
+    assert_eq!(lab.replica.protocol().high_qc(), Some(&newer), "nor does a crash");
+}
+
 /// The same by the leader that has only heard of the block: it asks a signer for the body.
 #[test]
 fn a_leader_without_the_body_of_the_highest_certificate_fetches_it() {

@@ -12,6 +12,7 @@ use crate::key::{PublicKey, VerifyingKey};
 use crate::number::{Epoch, Height, Round};
 use crate::scheme::VoteSignature;
 use crate::signature;
+use crate::trap;
 use crate::validator::Electorate;
 use crate::vote::{Phase, Vote};
 
@@ -176,6 +177,9 @@ impl Evidence {
             }
         };
         check_form(first, second, chain)?;
+        if trap!("framed") {
+            return Ok(self.offence());
+        }
         for vote in [first, second] {
             let digest = vote.data.digest();
             match vote.signature {
@@ -216,7 +220,7 @@ impl Evidence {
         check_form(first, second, chain)?;
         let member = electorate.position(&first.signer).filter(|_| first.data.is_by(electorate));
         let position = member.ok_or(EvidenceError::NotMember(first.signer))?;
-        if [first, second].iter().all(|vote| electorate.holds(vote, position)) {
+        if trap!("framed") || [first, second].iter().all(|vote| electorate.holds(vote, position)) {
             Ok(self.offence())
         } else {
             Err(EvidenceError::Signature)

@@ -37,6 +37,8 @@ pub mod sortition;
 pub mod state;
 pub mod sum;
 pub mod transaction;
+#[doc(hidden)]
+pub mod trap;
 pub mod validator;
 pub mod vote;
 pub mod vrf;

@@ -72,6 +72,7 @@ use core::convert::Infallible;
 use thiserror::Error;
 
 use crate::number::Timestamp;
+use crate::trap;
 
 /// A protocol as a value. See the [module documentation](self) for how to drive one.
 pub trait Machine {
@@ -235,7 +236,7 @@ impl<O> Outbox<O> {
         if records.is_empty() && self.waiting.is_empty() {
             return Step { records: None, outputs };
         }
-        if cfg!(pocket_trap = "sent_before_stored") {
+        if trap!("sent_before_stored") {
             return Step { records: Some(Unstored { sequence, records }), outputs };
         }
         let stored = records.is_empty();

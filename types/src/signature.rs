@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::hash::{Domain, Hash, Words};
 use crate::key::{PublicKey, Signature, VerifyingKey, decompress};
+use crate::trap;
 
 /// Checks one signature of a digest.
 ///
@@ -245,6 +246,7 @@ impl<'a> Equation<'a> {
         let (r, s) = signature.halves();
         // The cheaper check first.
         let s = Option::from(Scalar::from_canonical_bytes(s))
+            .or_else(|| trap!("malleable").then(|| Scalar::from_bytes_mod_order(s)))
             .ok_or(SignatureError::ScalarTooLarge(*signature))?;
         let point = decompress(&r).ok_or(SignatureError::PointNotOnCurve(*signature))?;
         let hash = Sha512::new()

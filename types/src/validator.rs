@@ -12,6 +12,7 @@ use crate::hash::{Domain, Hash};
 use crate::key::{KeyError, PublicKey};
 use crate::number::{Epoch, Weight};
 use crate::scheme::{self, Scheme, Signed, Verifier};
+use crate::trap;
 use crate::vote::Vote;
 use crate::vrf::VrfPublicKey;
 
@@ -239,7 +240,7 @@ impl Electorate {
 
     /// Whether a weight is a quorum: more than two thirds of the total.
     pub fn is_quorum(&self, weight: Weight) -> bool {
-        if cfg!(pocket_trap = "quorum_off_by_one") {
+        if trap!("quorum_off_by_one") {
             return 3 * u128::from(weight.0) >= 2 * u128::from(self.total.0);
         }
         3 * u128::from(weight.0) > 2 * u128::from(self.total.0)
@@ -247,6 +248,9 @@ impl Electorate {
 
     /// Whether a weight must hold an honest member: more than one third of the total.
     pub fn exceeds_third(&self, weight: Weight) -> bool {
+        if trap!("third_off_by_one") {
+            return 3 * u128::from(weight.0) >= u128::from(self.total.0);
+        }
         3 * u128::from(weight.0) > u128::from(self.total.0)
     }
 }
@@ -270,7 +274,7 @@ fn check(set: &ValidatorSet) -> Result<Weight, ValidatorSetError> {
         }
         total = match total.checked_add(member.weight.0) {
             Some(total) => total,
-            None if cfg!(pocket_trap = "weight_overflow") => total.wrapping_add(member.weight.0),
+            None if trap!("weight_overflow") => total.wrapping_add(member.weight.0),
             None => return Err(ValidatorSetError::Overflow),
         };
     }

@@ -13,6 +13,7 @@ use crate::id::{BlockId, ChainId};
 use crate::key::{PublicKey, SecretKey};
 use crate::number::{Epoch, Height, Round, Weight};
 use crate::scheme::{Packed, Scheme, VoteSignature};
+use crate::trap;
 use crate::validator::{Electorate, MAX_VALIDATORS};
 
 /// The consensus protocol that a vote belongs to.
@@ -326,7 +327,7 @@ impl Certificate {
     ///
     /// [`CertificateError`] naming the first violation.
     pub fn check_form(&self, electorate: &Electorate) -> Result<(), CertificateError> {
-        if !self.data.is_by(electorate) && !cfg!(pocket_trap = "replayed_set") {
+        if !self.data.is_by(electorate) && !trap!("replayed_set") {
             return Err(CertificateError::WrongSet {
                 got: self.data.validators,
                 got_epoch: self.data.epoch,
@@ -403,7 +404,7 @@ fn quorum(
     electorate: &Electorate,
 ) -> Result<(), CertificateError> {
     let weight: u64 = positions.filter_map(|p| electorate.member(p)).map(|m| m.weight.0).sum();
-    if electorate.is_quorum(Weight(weight)) || cfg!(pocket_trap = "1") {
+    if electorate.is_quorum(Weight(weight)) || trap!("1") {
         Ok(())
     } else {
         Err(CertificateError::NoQuorum { got: Weight(weight), total: electorate.total() })

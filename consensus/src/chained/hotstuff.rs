@@ -26,6 +26,7 @@
 //! a row must succeed: where every third leader is dead, nothing is decided in turn order, so leaders
 //! may have to lead several rounds ([`leader_rounds`](crate::Config::leader_rounds)).
 
+use pocket_types::trap;
 use pocket_types::vote::Protocol;
 
 use super::{Candidate, Certified, Chain, ChainRules, Chained, Timeouts};
@@ -42,7 +43,7 @@ impl ChainRules for HotStuffRules {
     const TIMEOUTS: Timeouts = Timeouts::ToNextLeader;
 
     fn may_vote(proposal: &Candidate, chain: &Chain<'_>) -> bool {
-        if cfg!(pocket_trap = "chained_no_lock") {
+        if trap!("chained_no_lock") {
             return true;
         }
         let lock = chain.lock();
@@ -57,6 +58,6 @@ impl ChainRules for HotStuffRules {
         let second = chain.justify(certified)?;
         let first = chain.justify(&second)?;
         let in_a_row = certified.follows(&second) && second.follows(&first);
-        (in_a_row || cfg!(pocket_trap = "chained_gap")).then_some(first)
+        (in_a_row || trap!("chained_gap")).then_some(first)
     }
 }

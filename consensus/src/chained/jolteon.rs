@@ -17,6 +17,7 @@
 //!
 //! **Live and responsive**: what the Timeout QC demands, the leader has, for the timeouts brought it.
 
+use pocket_types::trap;
 use pocket_types::vote::Protocol;
 
 use super::{Candidate, Certified, Chain, ChainRules, Chained, Timeouts};
@@ -35,7 +36,7 @@ impl ChainRules for JolteonRules {
     fn may_vote(proposal: &Candidate, _: &Chain<'_>) -> bool {
         proposal.is_next()
             || proposal.justify.round >= proposal.highest
-            || cfg!(pocket_trap = "jolteon_stale_high")
+            || trap!("jolteon_stale_high")
     }
 
     fn lock(_: &Certified, _: &Chain<'_>) -> Option<Certified> {

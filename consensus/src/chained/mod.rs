@@ -50,18 +50,17 @@
 //!
 //! # Planted bugs
 //!
-//! Each breaks a rule that keeps decisions, by `--cfg pocket_trap="..."`; a test named here fails then.
+//! Each breaks a rule, and the test beside it must notice: `.ci/traps` plants them one by one.
 //!
-//! | trap | what is wrong | test |
+//! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `chained_no_lock` | HotStuff votes whatever it is locked on | `rules::hotstuff_keeps_its_lock` |
-//! | `chained_gap` | HotStuff commits whatever the rounds | `rules::three_in_a_row_decide_and_no_gap` |
-//! | `hotstuff2_lock` | HotStuff-2 votes below its lock | `rules::hotstuff2_votes_for_nothing_below_its_lock` |
-//! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `rules::a_timeout_qc_demands_its_highest_certificate` |
-//! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
-//! | `chained_high_unproved` | timeouts may vouch for what they don't show | `rules::a_timeout_shows_what_it_vouches_for` |
-//! | `body_not_durable` | votes leave before their block is durable | `faults::when_all_crash_nothing_certified_is_lost` |
-//! | `last_vote_pruned` | the log forgets a signature with its height | `rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
+//! | `chained_no_lock` | HotStuff votes whatever it is locked on | `chained::rules::hotstuff_keeps_its_lock` |
+//! | `chained_gap` | HotStuff commits whatever the rounds | `chained::rules::three_in_a_row_decide_and_no_gap` |
+//! | `hotstuff2_lock` | HotStuff-2 votes below its lock | `chained::rules::hotstuff2_votes_for_nothing_below_its_lock` |
+//! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `chained::rules::a_timeout_qc_demands_its_highest_certificate` |
+//! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `chained::rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
+//! | `chained_high_unproved` | timeouts may vouch for what they don't show | `chained::rules::a_timeout_shows_what_it_vouches_for` |
+//! | `last_vote_pruned` | the log forgets a signature with its height | `chained::rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
 
 pub mod fast_hotstuff;
 pub mod hotstuff;

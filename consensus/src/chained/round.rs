@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 
 use super::certify::check_timeout;
@@ -116,7 +117,7 @@ impl<R: ChainRules> Chained<R> {
     /// Signs. The block of the height that it votes at may be decided by certificates of earlier rounds
     /// than this one, so the log needs the signature for longer.
     pub(super) fn sign(&mut self, data: VoteData, fx: &mut Fx) -> Option<Vote> {
-        let height = match cfg!(pocket_trap = "last_vote_pruned") {
+        let height = match trap!("last_vote_pruned") {
             true => self.core.height(),
             false => self.core.horizon(data.round),
         };
@@ -179,7 +180,7 @@ impl<R: ChainRules> Chained<R> {
             high_qc.as_ref().map_or(Ok(None), |high_qc| self.check_high(high_qc, data.round))?,
         ];
         let shown = high_qc.as_ref().map(|high_qc| high_qc.data.round).max(self.high().round);
-        if data.high > shown && !cfg!(pocket_trap = "chained_high_unproved") {
+        if data.high > shown && !trap!("chained_high_unproved") {
             return Err(Refusal::Field { phase: data.phase, field: "highest round" });
         }
         for certificate in news.into_iter().flatten() {

@@ -10,6 +10,7 @@ use pocket_types::finality::FinalityProof;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
+use pocket_types::trap;
 use pocket_types::vote::Vote;
 
 use super::effects::Effects;
@@ -194,7 +195,7 @@ impl Core {
     pub(crate) fn record_body(&mut self, id: &BlockId, fx: &mut Effects) {
         if let Some(node) = self.tree.get_mut(id).filter(|node| !node.recorded) {
             node.recorded = true;
-            if cfg!(pocket_trap = "body_not_durable") {
+            if trap!("body_not_durable") {
                 return;
             }
             fx.record(Record::Body(Box::new(node.block.clone())));

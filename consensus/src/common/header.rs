@@ -3,6 +3,7 @@
 use pocket_types::block::{Block, Header, VERSION, beacon};
 use pocket_types::codec;
 use pocket_types::number::Timestamp;
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase, Protocol};
 
 use crate::replica::config::Config;
@@ -55,18 +56,22 @@ pub(crate) fn check_form(
         return Err(Refusal::NotValidator(header.proposer));
     }
     let got = codec::encoded_len(block);
-    if got > config.max_block_bytes && !cfg!(pocket_trap = "8") {
+    if got > config.max_block_bytes && !trap!("8") {
         return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
+    }
+    if trap!("other_body") {
+        return Ok(());
     }
     Ok(block.check_body()?)
 }
 
 /// The randomness, and the signatures of the parent's certificate.
 pub(crate) fn check_proofs(header: &Header, tip: &Tip, protocol: Protocol) -> Result<(), Refusal> {
-    if !beacon::verify(header, tip.randomness(), tip.validators()) {
+    if !beacon::verify(header, tip.randomness(), tip.validators()) && !trap!("beacon_unproved") {
         return Err(Refusal::Randomness);
     }
     let certificate = header.parent_certificate.as_ref();
+    let certificate = certificate.filter(|_| !trap!("parent_unproved"));
     certificate.map_or(Ok(()), |certificate| check_parent(certificate, tip, protocol))
 }
 

@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use pocket_types::key::PublicKey;
+use pocket_types::trap;
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, Vote};
 
@@ -63,7 +64,7 @@ impl Core {
     pub(crate) fn parent_certificate(&mut self) -> (Option<Certificate>, Vec<PublicKey>) {
         let Some(decision) = self.tip.decision() else { return (None, Vec::new()) };
         let electorate = &decision.electorate;
-        let late = self.late.votes.as_mut().filter(|_| !cfg!(pocket_trap = "late_votes_lost"));
+        let late = self.late.votes.as_mut().filter(|_| !trap!("late_votes_lost"));
         let Some(late) = late else { return (Some(decision.certificate.clone()), Vec::new()) };
         let (whole, invalid) = late.extend(&decision.certificate, electorate);
         (Some(whole), invalid)

@@ -1,6 +1,7 @@
 //! When to propose, when to give a round up, when to say something again.
 
 use pocket_types::number::{Duration, Round, Timestamp};
+use pocket_types::trap;
 
 use crate::replica::config::{Config, Pace};
 
@@ -32,7 +33,7 @@ impl Pacemaker {
         // A parent from the future (within the drift) must not stretch the wait beyond a block time.
         let due = due.min(now.after(config.block_time));
         let wait = config.election.map_or(Duration(0), |e| grown(config, e.wait, round));
-        let wait = if cfg!(pocket_trap = "vrf_no_wait") { Duration(0) } else { wait };
+        let wait = if trap!("vrf_no_wait") { Duration(0) } else { wait };
         let settles = now.after(wait);
         let due = due.max(settles);
         Self {

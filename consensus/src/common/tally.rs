@@ -9,6 +9,7 @@ use pocket_types::hash::Hash;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Weight;
 use pocket_types::scheme::{Packed, Signed, VoteSignature};
+use pocket_types::trap;
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, Phase, Vote, VoteData};
 
@@ -90,7 +91,7 @@ impl Tally {
             return Added::Counted;
         };
         let same = self.values[earlier.value].data == vote.data;
-        if same && cfg!(pocket_trap = "1") {
+        if same && trap!("1") {
             self.values[earlier.value].weight += weight_of(position, electorate);
             return Added::Counted;
         }
@@ -180,7 +181,7 @@ impl Tally {
                 }
             }
         }
-        if !electorate.is_quorum(Weight(weight)) && !cfg!(pocket_trap = "1") {
+        if !electorate.is_quorum(Weight(weight)) && !trap!("1") {
             return None;
         }
         let none = Packed { signers: &[], bytes: &[] };
@@ -239,7 +240,7 @@ impl Tally {
         let concerns = |index: usize| value.is_none_or(|value| value == index);
         let values = self.values.iter_mut().enumerate().filter(|(index, _)| concerns(*index));
         let unchecked: usize = values.map(|(_, value)| core::mem::take(&mut value.unchecked)).sum();
-        if unchecked == 0 {
+        if unchecked == 0 || trap!("forged_votes") {
             return Vec::new();
         }
         let mut digests: Vec<Option<Hash>> = alloc::vec![None; self.values.len()];

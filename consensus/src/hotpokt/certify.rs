@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::block::Block;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
@@ -20,7 +21,7 @@ impl HotPokt {
     pub(super) fn verify(&mut self, certificate: &Certificate) -> Result<Checked, Refusal> {
         let data = &certificate.data;
         self.core.check_network(data)?;
-        if data.height != self.core.height() && !cfg!(pocket_trap = "replayed_height") {
+        if data.height != self.core.height() && !trap!("replayed_height") {
             return Err(misplaced(certificate, "a certificate of this height"));
         }
         if data.phase == Phase::Propose {
@@ -106,11 +107,11 @@ impl HotPokt {
 
     fn raise_high_qc(&mut self, certificate: &Checked, fx: &mut Fx) {
         let round = certificate.data.round;
-        if cfg!(pocket_trap = "9") {
+        if trap!("9") {
             self.lock = None;
         }
         let news = self.high_qc.as_ref().is_none_or(|known| known.data.round < round);
-        if news || cfg!(pocket_trap = "stale_high_qc") {
+        if news || trap!("stale_high_qc") {
             fx.record(Record::HighQc(Box::new((**certificate).clone())));
             self.high_qc = Some((**certificate).clone());
             self.core.fetch(certificate, None, fx);

@@ -9,6 +9,7 @@ use pocket_types::evidence::Evidence;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp, Weight};
 use pocket_types::sortition::Priority;
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
@@ -124,7 +125,7 @@ impl HotPokt {
             return Ok(());
         }
         let here = (self.core.height(), self.round.number);
-        if (claim.height, claim.round) < here && !cfg!(pocket_trap = "vrf_other_height") {
+        if (claim.height, claim.round) < here && !trap!("vrf_other_height") {
             return Ok(());
         }
         let Some(contest) = &mut self.contest else { return Err(Refusal::NoElection) };
@@ -252,7 +253,7 @@ impl HotPokt {
         }
         let proposer = proposal.vote.signer;
         if contest.candidates.leader().is_some() {
-            if contest.candidates.may_lead(&proposer) || cfg!(pocket_trap = "vrf_anybody_leads") {
+            if contest.candidates.may_lead(&proposer) || trap!("vrf_anybody_leads") {
                 return Ok(Some(proposal));
             }
             // Others may have heard what we have not.

@@ -6,6 +6,7 @@ use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
@@ -49,7 +50,7 @@ impl HotPokt {
                 return;
             }
         }
-        let justify = self.high_qc.clone().filter(|_| !cfg!(pocket_trap = "7"));
+        let justify = self.high_qc.clone().filter(|_| !trap!("7"));
         let Some(justify) = justify else {
             self.round.building = true;
             return self.core.build(now, fx);
@@ -76,7 +77,7 @@ impl HotPokt {
         }
         let next = self.core.check_built(now, &block, &self.core.tip, change)?;
         self.round.building = false;
-        if self.high_qc.is_some() && !cfg!(pocket_trap = "7") {
+        if self.high_qc.is_some() && !trap!("7") {
             self.try_propose(now, fx);
             return Ok(());
         }
@@ -172,7 +173,7 @@ impl HotPokt {
         let justify = match justify {
             Some(justify) => {
                 self.check_prepared(justify, round)?;
-                if justify.data.block != vote.data.block && !cfg!(pocket_trap = "2") {
+                if justify.data.block != vote.data.block && !trap!("2") {
                     let (got, expected) = (vote.data.block, justify.data.block);
                     return Err(Refusal::JustifyBlock { got, expected });
                 }
@@ -228,10 +229,10 @@ impl HotPokt {
     fn is_safe(&self, proposed: &Proposed) -> bool {
         self.lock.as_ref().is_none_or(|lock| {
             let block = match &proposed.justify {
-                Some(justify) if cfg!(pocket_trap = "2") => justify.data.block,
+                Some(justify) if trap!("2") => justify.data.block,
                 _ => proposed.block,
             };
-            if cfg!(pocket_trap = "3") {
+            if trap!("3") {
                 return lock.data.block == block;
             }
             lock.data.block == block

@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, Heard, HotPokt, RoundState};
@@ -202,7 +203,7 @@ impl HotPokt {
         if entry.data.round <= self.round.number {
             return Ok(None);
         }
-        if cfg!(pocket_trap = "4") {
+        if trap!("4") {
             return Ok(Some(self.core.certificates.trust(entry.clone())));
         }
         self.verify(entry).map(Some)
@@ -224,8 +225,8 @@ impl HotPokt {
     /// Whether a certificate stands where a Prepare certificate of an earlier round belongs.
     pub(super) fn check_prepared(&self, high_qc: &Certificate, claimed: Round) -> Heard {
         let data = &high_qc.data;
-        let prepared = data.phase == Phase::Prepare && data.height == self.core.height();
-        if !prepared || data.round >= claimed {
+        let here = data.height == self.core.height() || trap!("replayed_height");
+        if data.phase != Phase::Prepare || !here || data.round >= claimed {
             return Err(misplaced(high_qc, "a Prepare certificate of an earlier round"));
         }
         Ok(())

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Fx, Heard, HotPokt};
@@ -17,7 +18,7 @@ use crate::replica::output::Output;
 impl HotPokt {
     /// Sends a vote of our round to its leader; our own counts once it is stored.
     pub(super) fn cast(&mut self, vote: Vote, fx: &mut Fx) {
-        let leader = if cfg!(pocket_trap = "5") {
+        let leader = if trap!("5") {
             Some(self.core.leader(Round(vote.data.round.0 + vote.data.phase as u64)))
         } else {
             self.collector()

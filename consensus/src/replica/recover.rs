@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use pocket_types::machine::Outbox;
 use pocket_types::scheme::Scheme;
+use pocket_types::trap;
 use pocket_types::vote::{Protocol, Vote};
 
 use crate::common::Core;
@@ -40,7 +41,7 @@ impl<P: crate::Protocol> Replica<P> {
         let log: Vec<Record> = log.into_iter().collect();
         for record in &log {
             if let (Record::Vote { vote, .. }, Some(signer)) = (record, &mut signer)
-                && !cfg!(pocket_trap = "amnesia")
+                && !trap!("amnesia")
             {
                 recall(signer, vote, P::ID, &tip)?;
             }

@@ -6,6 +6,7 @@ use pocket_types::finality::FinalityProof;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Base, Fx, Heard, Simplex, View};
@@ -77,7 +78,7 @@ impl Simplex {
         self.core.tree.certify(&certificate.data.block);
         match certificate.data.phase {
             Phase::NewRound => {
-                if !cfg!(pocket_trap = "simplex_forget") {
+                if !trap!("simplex_forget") {
                     self.core.record_entry(&certificate, self.core.horizon(view), fx);
                 }
                 self.nullified.insert(view, certificate);
@@ -88,7 +89,7 @@ impl Simplex {
                 if view >= self.view.number {
                     self.finalize(&certificate, fx);
                 }
-                if cfg!(pocket_trap = "simplex_commit") {
+                if trap!("simplex_commit") {
                     self.finalized = Some(certificate.clone());
                 }
                 self.notarized.insert(view, certificate);

@@ -9,6 +9,7 @@ use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::validator::ValidatorSet;
 use pocket_types::vote::{Certificate, Phase};
 
@@ -74,8 +75,7 @@ impl Simplex {
 
     /// Whether another set decides after this block.
     fn ends_epoch(&self, tip: &Tip) -> bool {
-        tip.validators().hash() != self.core.tip.validators().hash()
-            && !cfg!(pocket_trap = "simplex_epoch")
+        tip.validators().hash() != self.core.tip.validators().hash() && !trap!("simplex_epoch")
     }
 
     /// Evidence that undecided ancestors hold already.
@@ -382,7 +382,7 @@ impl Simplex {
         let skips = self.first_missing(after, view).is_some();
         if self.view.notarize.is_some()
             || !self.core.tree.is_valid(&block)
-            || skips && !cfg!(pocket_trap = "simplex_skip")
+            || skips && !trap!("simplex_skip")
         {
             return;
         }

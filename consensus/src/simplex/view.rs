@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Height, Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Simplex, View};
@@ -49,7 +50,7 @@ impl Simplex {
         let finalized = self.finalize.is_some_and(|vote| vote.data.round >= view);
         self.core.position.is_some()
             && self.view.nullify.is_none()
-            && (!finalized || cfg!(pocket_trap = "simplex_nullify"))
+            && (!finalized || trap!("simplex_nullify"))
     }
 
     pub(super) fn nullify(&mut self, fx: &mut Fx) {

@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 
 use pocket_types::id::BlockId;
 use pocket_types::number::{Duration, Round, Timestamp};
+use pocket_types::trap;
 use pocket_types::vote::{Certificate, Phase, Vote};
 
 use super::{Fx, NIL, Proposed, RoundState, Step, Tendermint};
@@ -71,13 +72,12 @@ impl Tendermint {
 
     /// 23, 29: the rule that keeps decisions.
     fn allows(&self, proposal: &Proposed) -> bool {
-        if cfg!(pocket_trap = "tendermint-lock") {
+        if trap!("tendermint-lock") {
             return true;
         }
         let Some((round, block)) = self.locked else { return true };
-        let later = |polka: &Certificate| {
-            cfg!(pocket_trap = "tendermint-valid-round") || round <= polka.data.round
-        };
+        let later =
+            |polka: &Certificate| trap!("tendermint-valid-round") || round <= polka.data.round;
         block == proposal.block || proposal.justify.as_ref().is_some_and(later)
     }
 
@@ -118,7 +118,7 @@ impl Tendermint {
             match quorum {
                 // 44-46
                 Some(data) if data.block == NIL && self.round.step == Step::Prevote => {
-                    if cfg!(pocket_trap = "tendermint-nil-unlocks") {
+                    if trap!("tendermint-nil-unlocks") {
                         self.locked = None;
                     }
                     return self.precommit(NIL, fx);
@@ -170,7 +170,7 @@ impl Tendermint {
         }
         let record = Record::Lock(Box::new(valid.clone()));
         self.core.record_body(&block, fx);
-        if cfg!(not(pocket_trap = "tendermint-lock-record")) {
+        if !trap!("tendermint-lock-record") {
             fx.record(record);
         }
         self.locked = Some((round, block));
