@@ -1,11 +1,12 @@
 //! Consensus for Pocket Network v1, without I/O: messages in; votes, certificates and decisions out.
 //!
-//! Three machines, all following [the one convention](pocket_types::machine):
+//! Four machines, all following [the one convention](pocket_types::machine):
 //!
 //! - [`Replica`] decides one block per height, by the [`Protocol`] that its type names. A validator
 //!   runs it with its keys; without keys, or while they are not in the set, it only watches.
 //! - [`Sync`] brings blocks that others have decided, in order and verified, from several peers. A
 //!   follower needs nothing else.
+//! - [`FastSync`] brings the state of a recent block instead of the blocks up to it.
 //! - [`LightClient`] follows headers instead of blocks, skipping most of them.
 //!
 //! # Seven protocols
@@ -123,6 +124,9 @@
 //! | `early_flood` | what comes early is kept without bound | `traps::early_messages_are_bounded_in_all` |
 //! | `late_votes_lost` | headers name the first two thirds only | `happy::the_next_header_names_everybody_who_was_there` |
 //! | `sync_unproved` | blocks of peers need no proof | `sync::lies_are_charged_dropped_and_asked_for_elsewhere` |
+//! | `fast_sync_any_root` | a snapshot needs no certified header | `fast_sync::who_offers_another_state_than_the_certified_header_names_is_charged` |
+//! | `fast_sync_any_whole` | nobody looks at the root of the whole | `fast_sync::chunks_that_are_not_the_whole_state_are_discarded` |
+//! | `fast_sync_forgets` | a liar need only come back | `fast_sync::a_liar_that_comes_back_is_not_let_in` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

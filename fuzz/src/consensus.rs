@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use pocket_consensus::fast_sync::FastSyncMessage;
 use pocket_consensus::replica::message::{BlockRequest, NewRound, Proposal};
 use pocket_consensus::sync::{DecidedBlock, SyncMessage};
 use pocket_consensus::{
@@ -28,6 +29,7 @@ pub fn consensus(data: &[u8]) -> usize {
         + decoded::<NewRound>(data, |_| {})
         + decoded::<Proposal>(data, |_| {})
         + decoded::<SyncMessage>(data, |_| {})
+        + decoded::<FastSyncMessage>(data, |_| {})
         + decoded::<DecidedBlock>(data, |_| {})
         + decoded::<Record>(data, |record| {
             record.height();

@@ -1,5 +1,6 @@
 //! Where fuzzing starts from: a value of each kind, and scripts in which something happens.
 
+use pocket_consensus::fast_sync::{Chunk, ChunkRequest, FastSyncMessage, Snapshot};
 use pocket_consensus::replica::message::{BlockRequest, NewRound, Proposal};
 use pocket_consensus::sync::{DecidedBlock, Range, RangeRequest, SyncMessage};
 use pocket_consensus::{Message, Record};
@@ -54,8 +55,13 @@ fn messages() -> Vec<Seed> {
         Proposal { vote, block: block.clone(), justify: Some(certificate.clone()), entry: None };
     let request = BlockRequest { height: Height(7), block: block.id() };
     let blocks = List::new(vec![decided.clone(); 2]).expect("two blocks");
+    let snapshot = Snapshot { height: Height(7), root: Hash([7; 32]), chunks: 3 };
+    let wanted = ChunkRequest { height: Height(7), root: Hash([7; 32]), index: 2 };
+    let chunk = Chunk { request: wanted, bytes: Some(Bytes::new(*b"state").expect("short")) };
+    let offers = List::new(vec![snapshot; 2]).expect("two offers");
     let message = |name: &str, message: Message| seed("consensus", name, &message);
     let sync = |name: &str, message: SyncMessage| seed("consensus", name, &message);
+    let fast = |name: &str, message: FastSyncMessage| seed("consensus", name, &message);
     let record = |name: &str, record: Record| seed("consensus", name, &record);
     vec![
         message("message_new_round", Message::NewRound(Box::new(new_round))),
@@ -69,6 +75,9 @@ fn messages() -> Vec<Seed> {
         sync("sync_request", SyncMessage::Request(RangeRequest { from: Height(7), count: 9 })),
         sync("sync_range", SyncMessage::Range(Range { from: Height(7), blocks })),
         sync("sync_decided", SyncMessage::Decided(Box::new(decided))),
+        fast("fast_sync_offers", FastSyncMessage::Offers(offers)),
+        fast("fast_sync_request", FastSyncMessage::Request(wanted)),
+        fast("fast_sync_chunk", FastSyncMessage::Chunk(chunk)),
         record("record_vote", Record::Vote { vote, height: Height(7) }),
         record("record_body", Record::Body(Box::new(block))),
         record(

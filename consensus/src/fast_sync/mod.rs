@@ -99,6 +99,7 @@ use pocket_types::hash::Hash;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Receipt, Step};
 use pocket_types::number::{Height, Timestamp};
+use pocket_types::trap;
 
 pub use config::Config;
 pub use error::{FastSyncError, FastSyncRefusal};
@@ -350,7 +351,7 @@ impl FastSync {
                 offered(known).filter(|offer| offer.height == height).copied().collect();
             let false_one = offers.iter().find(|offer| Some(offer.root) != root);
             match (false_one, root) {
-                (Some(offer), Some(expected)) if !cfg!(pocket_trap = "fast_sync_any_root") => {
+                (Some(offer), Some(expected)) if !trap!("fast_sync_any_root") => {
                     let reason = FastSyncRefusal::Root { height, got: offer.root, expected };
                     self.charge(peer, reason, out);
                 }
@@ -397,7 +398,7 @@ impl FastSync {
     /// The root of the whole.
     fn finished(&mut self, root: Hash, out: &mut Vec<Output>) {
         let Stage::Finishing(snapshot) = self.stage else { return };
-        if root == snapshot.root || cfg!(pocket_trap = "fast_sync_any_whole") {
+        if root == snapshot.root || trap!("fast_sync_any_whole") {
             self.stage = Stage::Done(snapshot);
             out.push(Output::Done { snapshot });
             return;

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Duration, Timestamp};
+use pocket_types::trap;
 
 use super::config::Config;
 use super::message::Snapshot;
@@ -54,7 +55,7 @@ impl Peers {
             return true;
         }
         let failures = self.remembered.get(&key).copied().unwrap_or_default();
-        if failures == LIAR && !cfg!(pocket_trap = "fast_sync_forgets") {
+        if failures == LIAR && !trap!("fast_sync_forgets") {
             return false;
         }
         if self.inside.len() >= config.max_peers {
