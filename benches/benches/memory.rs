@@ -11,13 +11,11 @@
 //!
 //! The counting allocator is `dhat`'s; it makes everything slow, so nothing here is timed.
 
-#[expect(dead_code, reason = "the bench of consensus measures more")]
 #[path = "consensus/free.rs"]
 mod free;
 #[expect(dead_code, reason = "the bench of consensus measures more")]
 #[path = "consensus/network.rs"]
 mod network;
-#[expect(dead_code, reason = "the bench of consensus measures more")]
 #[path = "consensus/ours.rs"]
 mod ours;
 
@@ -72,7 +70,7 @@ fn weigh<N: Node>(name: &str, n: u64) {
     for _ in 0..3 {
         network.decide_by_few();
     }
-    let (leader, follower) = network.leader_and_follower();
+    let (leader, follower) = leader_and_follower(&mut network);
     let leader = freed(|| drop(leader));
     let follower = freed(|| drop(follower));
     println!(
@@ -83,4 +81,12 @@ fn weigh<N: Node>(name: &str, n: u64) {
         leader >> 10,
         follower >> 10,
     );
+}
+
+/// The leader of the height that begins, and a follower: they leave.
+fn leader_and_follower<N: Node>(network: &mut Network<N>) -> (Option<N>, Option<N>) {
+    let place = network.follower.expect("a network of few");
+    let follower = network.nodes[place].as_ref().expect("the follower runs");
+    let leader = follower.leader(follower.height());
+    (network.nodes[leader].take(), network.nodes[place].take())
 }

@@ -112,9 +112,9 @@ pub(crate) struct Count {
 pub(crate) struct Network<N: Node> {
     setup: Setup,
     /// By position in the set. Who doesn't run speaks through [`Network::follower`].
-    nodes: Vec<Option<N>>,
+    pub(crate) nodes: Vec<Option<N>>,
     /// In a network of which not all run: a follower that does.
-    follower: Option<usize>,
+    pub(crate) follower: Option<usize>,
     inputs: VecDeque<(usize, Arriving<N>)>,
     now: Timestamp,
     /// Of each that runs, at this height, if not all do.
@@ -209,15 +209,6 @@ impl<N: Node> Network<N> {
         self.decide();
         let spent = |place| self.spent.get(&place).copied().unwrap_or_default();
         Spent { leader: spent(leaders[0]), follower: spent(place) }
-    }
-
-    /// The leader of the height that begins, and a follower: they leave.
-    pub(crate) fn leader_and_follower(&mut self) -> (Option<N>, Option<N>) {
-        let place = self.follower.expect("a network of few");
-        let follower = self.nodes[place].as_ref().expect("the follower runs");
-        let leader = follower.leader(follower.height());
-        self.inputs.clear();
-        (self.nodes[leader].take(), self.nodes[place].take())
     }
 
     fn running(&self) -> impl Iterator<Item = (usize, &N)> {
