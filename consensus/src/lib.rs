@@ -118,24 +118,24 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `6` | VRF keys follow from public data | `candidacies::trap_6_nobody_foresees_a_leader_from_what_is_public` |
-//! | `8` | blocks may be of any size | `traps::trap_8_the_block_size_limit_bites` |
+//! | `6` | VRF keys follow from public data | `all::candidacies::trap_6_nobody_foresees_a_leader_from_what_is_public` |
+//! | `8` | blocks may be of any size | `all::traps::trap_8_the_block_size_limit_bites` |
 //! | `votes_twice` | the signer signs two things in one place | `pocket_consensus::signer::tests::a_place_is_signed_for_one_block` |
-//! | `amnesia` | a restart forgets what was signed | `traps::a_restart_doesn_t_make_a_replica_vote_twice` |
-//! | `body_not_durable` | votes leave before their block is durable | `traps::nothing_leaves_and_nothing_counts_before_it_is_stored` |
-//! | `forged_votes` | votes count unchecked | `traps::bad_signatures_in_a_batch_are_charged_to_their_signers_and_the_rest_counts` |
-//! | `relayed` | votes count whoever sends them | `traps::votes_and_new_rounds_come_from_their_signers_only` |
-//! | `out_of_turn` | anybody may propose | `traps::trap_4_a_round_is_adopted_only_after_signatures_are_checked` |
-//! | `beacon_unproved` | the proposer chooses the randomness | `traps::trap_6_only_the_registered_vrf_key_makes_a_block_s_randomness` |
-//! | `parent_unproved` | the parent's certificate isn't checked | `traps::the_parent_s_certificate_is_checked_in_full` |
-//! | `other_body` | a header comes with whatever body | `traps::every_wrong_header_is_refused_by_its_name_and_leaves_no_trace` |
-//! | `evidence_lost` | nobody is convicted | `traps::two_proposals_of_a_leader_are_evidence` |
-//! | `early_flood` | what comes early is kept without bound | `traps::early_messages_are_bounded_in_all` |
-//! | `late_votes_lost` | headers name the first two thirds only | `happy::the_next_header_names_everybody_who_was_there` |
-//! | `sync_unproved` | blocks of peers need no proof | `sync::lies_are_charged_dropped_and_asked_for_elsewhere` |
-//! | `fast_sync_any_root` | a snapshot needs no certified header | `fast_sync::who_offers_another_state_than_the_certified_header_names_is_charged` |
-//! | `fast_sync_any_whole` | nobody looks at the root of the whole | `fast_sync::chunks_that_are_not_the_whole_state_are_discarded` |
-//! | `fast_sync_forgets` | a liar need only come back | `fast_sync::a_liar_that_comes_back_is_not_let_in` |
+//! | `amnesia` | a restart forgets what was signed | `all::traps::a_restart_doesn_t_make_a_replica_vote_twice` |
+//! | `body_not_durable` | votes leave before their block is durable | `all::traps::nothing_leaves_and_nothing_counts_before_it_is_stored` |
+//! | `forged_votes` | votes count unchecked | `all::traps::bad_signatures_in_a_batch_are_charged_to_their_signers_and_the_rest_counts` |
+//! | `relayed` | votes count whoever sends them | `all::traps::votes_and_new_rounds_come_from_their_signers_only` |
+//! | `out_of_turn` | anybody may propose | `all::traps::trap_4_a_round_is_adopted_only_after_signatures_are_checked` |
+//! | `beacon_unproved` | the proposer chooses the randomness | `all::traps::trap_6_only_the_registered_vrf_key_makes_a_block_s_randomness` |
+//! | `parent_unproved` | the parent's certificate isn't checked | `all::traps::the_parent_s_certificate_is_checked_in_full` |
+//! | `other_body` | a header comes with whatever body | `all::traps::every_wrong_header_is_refused_by_its_name_and_leaves_no_trace` |
+//! | `evidence_lost` | nobody is convicted | `all::traps::two_proposals_of_a_leader_are_evidence` |
+//! | `early_flood` | what comes early is kept without bound | `all::traps::early_messages_are_bounded_in_all` |
+//! | `late_votes_lost` | headers name the first two thirds only | `all::happy::the_next_header_names_everybody_who_was_there` |
+//! | `sync_unproved` | blocks of peers need no proof | `all::sync::lies_are_charged_dropped_and_asked_for_elsewhere` |
+//! | `fast_sync_any_root` | a snapshot needs no certified header | `all::fast_sync::who_offers_another_state_than_the_certified_header_names_is_charged` |
+//! | `fast_sync_any_whole` | nobody looks at the root of the whole | `all::fast_sync::chunks_that_are_not_the_whole_state_are_discarded` |
+//! | `fast_sync_forgets` | a liar need only come back | `all::fast_sync::a_liar_that_comes_back_is_not_let_in` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]

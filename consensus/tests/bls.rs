@@ -1,11 +1,9 @@
 //! Validators that sign by BLS: the same protocol, certificates of one signature.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::lab::{certificates, proposals, refusals};
-use common::{
+use crate::common::lab::{certificates, proposals, refusals};
+use crate::common::{
     Event, Setup, Sim, bls, chain, check, finish, height, key, node_of, public, simulate,
 };
 use pocket_consensus::replica::message::NewRound;
@@ -235,18 +233,21 @@ fn a_validator_with_another_bls_key_than_its_registered_one_doesn_t_start() {
         Replica::<HotPokt>::recover(setup.config, Some(identity), setup.genesis(), []).err()
     };
     let expected = bls(0).public_key();
-    let with = |node| Identity::with_bls(key(0), common::vrf(0), bls(node));
+    let with = |node| Identity::with_bls(key(0), crate::common::vrf(0), bls(node));
     assert_eq!(start(with(0)), None);
     let other = RecoverError::BlsKey { got: Some(bls(1).public_key()), expected };
     assert_eq!(start(with(1)), Some(other));
-    assert_eq!(start(common::identity(0)), Some(RecoverError::BlsKey { got: None, expected }));
+    assert_eq!(
+        start(crate::common::identity(0)),
+        Some(RecoverError::BlsKey { got: None, expected })
+    );
     // An observer needs none.
-    assert_eq!(start(common::identity(9)), None);
+    assert_eq!(start(crate::common::identity(9)), None);
 }
 
 #[test]
 fn a_set_without_bls_keys_becomes_no_electorate() {
-    let set = common::set(0, &[10; 4]).signing_by(Scheme::BlsAggregate);
+    let set = crate::common::set(0, &[10; 4]).signing_by(Scheme::BlsAggregate);
     let first = set.members[0].public_key;
     let refused = Tip::genesis(chain(), Timestamp::ZERO, Hash::ZERO, set).unwrap_err();
     assert_eq!(refused, TipError::Set(ValidatorSetError::NoBlsKey(first)));

@@ -1,13 +1,11 @@
 //! Random lives: plans of crashes, partitions, loss, slow and failing stores and clocks that are off,
 //! with and without Byzantine validators. A failure prints a plan that replays it.
 //!
-//! `POCKET_SEEDS=20000 POCKET_THREADS=2 cargo test --release -p pocket-consensus --test campaign` runs
+//! `POCKET_SEEDS=20000 POCKET_THREADS=2 cargo test --release -p pocket-consensus campaign::` runs
 //! that many of each network instead of the few of an ordinary test run, and says how many a second.
 
-mod common;
-
-use common::adversary::Mischief;
-use common::{Setup, check, height, simulate_by};
+use crate::common::adversary::Mischief;
+use crate::common::{Setup, check, height, simulate_by};
 use pocket_consensus::{
     ChainedHotStuff, ElectionConfig, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, SeedRule,
     Simplex, Tendermint,
@@ -25,7 +23,7 @@ fn run<P: Protocol>(setup: &Setup, nodes: usize, plan: &Plan) -> Result<Counters
     let mut sim = simulate_by::<P>(setup.clone(), nodes, plan.clone());
     sim.run_until(HEAL).map_err(|error| error.to_string())?;
     let goal = (0..nodes).map(|node| height(&sim, node)).max().unwrap_or(0) + 5;
-    let lags = |sim: &common::Sim<P>| {
+    let lags = |sim: &crate::common::Sim<P>| {
         (0..nodes).any(|node| !setup.byzantine.contains(&node) && height(sim, node) < goal)
     };
     let reached = sim.run_while(END, lags).map_err(|error| error.to_string())?;

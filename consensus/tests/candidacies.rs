@@ -1,10 +1,8 @@
 //! What one replica makes of candidacies, and of proposals and votes in a round whose leader is
 //! elected; each message crafted.
 
-mod common;
-
-use common::lab::{Lab, prepared, proposals, refusals, votes};
-use common::{Setup, chain, config, identity, key, node_of, public, set, simulate, vrf};
+use crate::common::lab::{Lab, prepared, proposals, refusals, votes};
+use crate::common::{Setup, chain, config, identity, key, node_of, public, set, simulate, vrf};
 use pocket_consensus::election::SeedError;
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::{
@@ -463,7 +461,7 @@ fn votes_that_are_for_another_leader_count_nowhere_and_are_nobody_s_fault() {
         let vote = Message::Vote(lab.vote(node, 0, Phase::Prepare, block.id()));
         let outputs = lab.hear(node, vote);
         assert!(refusals(&outputs).is_empty());
-        assert!(common::lab::certificates(&outputs).is_empty());
+        assert!(crate::common::lab::certificates(&outputs).is_empty());
     }
 }
 
@@ -518,7 +516,7 @@ fn a_leader_that_restarts_after_its_proposal_goes_on_leading() {
         let message = lab.new_round(node, 0, None);
         for output in lab.hear(node, message) {
             if let Output::Build(request) = output {
-                built = Some(Box::new(common::finish(&request)));
+                built = Some(Box::new(crate::common::finish(&request)));
             }
         }
     }
@@ -530,7 +528,7 @@ fn a_leader_that_restarts_after_its_proposal_goes_on_leading() {
     let mut certified = vec![];
     for node in others {
         let vote = Message::Vote(lab.vote(node, 0, Phase::Prepare, id));
-        certified.extend(common::lab::certificates(&lab.hear(node, vote)));
+        certified.extend(crate::common::lab::certificates(&lab.hear(node, vote)));
     }
     assert_eq!(certified.len(), 1);
 }

@@ -1,12 +1,10 @@
 //! Crashes at every effect, and logs torn at every record: the replica that comes back never
 //! contradicts what it had sent, and the network goes on.
 //!
-//! `POCKET_SEEDS=1000000 POCKET_THREADS=2 cargo test --release -p pocket-consensus --test crashes`
+//! `POCKET_SEEDS=1000000 POCKET_THREADS=2 cargo test --release -p pocket-consensus crashes::`
 //! runs that many for each protocol.
 
-mod common;
-
-use common::{Setup, Sim, check, height, simulate_by};
+use crate::common::{Setup, Sim, check, height, simulate_by};
 use pocket_consensus::{
     ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, Simplex, Tendermint,
 };

@@ -1,11 +1,9 @@
 //! Leaders by VRF in a network: what they cost, exactly, who leads, and what happens when they crash.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::oracle::{Costs, DELTA, TIMEOUT, happy_in, lives, network, setup};
-use common::{Event, Net, Setup, Sim, chain, check, height, node_of, simulate};
+use crate::common::oracle::{Costs, DELTA, TIMEOUT, happy_in, lives, network, setup};
+use crate::common::{Event, Net, Setup, Sim, chain, check, height, node_of, simulate};
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{ElectionConfig, HotPokt, Message, SeedRule};
 use pocket_sim::cheap::CheapKeys;

@@ -6,13 +6,11 @@
 //! (`common/paper`) on the strength of what it has heard; agreement follows from there, as the papers
 //! prove. The soup looks at four replicas together, by chance.
 //!
-//! `POCKET_STATES=100000 cargo test --release -p pocket-consensus --test exhaustive` visits all states
+//! `POCKET_STATES=100000 cargo test --release -p pocket-consensus exhaustive::` visits all states
 //! of the chained protocols. HotPOKT, Tendermint and Simplex have more, of which that many are visited,
 //! the nearest first.
 
-mod common;
-
-use common::world::{ALONE, Soup, Subject};
+use crate::common::world::{ALONE, Soup, Subject};
 use pocket_consensus::{
     ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Simplex, Tendermint,
 };

@@ -1,5 +1,4 @@
 //! Fast sync among peers who serve, keep silent, forget and lie.
-#![allow(missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

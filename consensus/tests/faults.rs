@@ -1,11 +1,9 @@
 //! What the protocol promises when nodes crash, messages are lost and leaders lie.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::adversary::Mischief;
-use common::{Event, Net, Setup, Sim, check, height, public, simulate};
+use crate::common::adversary::Mischief;
+use crate::common::{Event, Net, Setup, Sim, check, height, public, simulate};
 use pocket_consensus::Message;
 use pocket_sim::{Fault, Link, Plan, Window};
 use pocket_types::evidence::OffenceKind;
@@ -169,7 +167,7 @@ fn a_leader_whose_predecessor_died_before_telling_it_still_leads_its_first_round
     let mut sim = simulate(setup, 4, Plan::calm(1));
     sim.run_while(Timestamp(10_000), |sim| lowest(sim, 0..4) < 4).unwrap();
     let replica = sim.process(0).unwrap().replica();
-    let [last, next] = [0, 1].map(|round| common::node_of(&replica.leader(Round(round))));
+    let [last, next] = [0, 1].map(|round| crate::common::node_of(&replica.leader(Round(round))));
     sim.filter(move |envelope| match &envelope.message {
         Net::Consensus(Message::Certificate(certificate))
             if certificate.data.phase == Phase::Commit
@@ -217,7 +215,7 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
             .observations()
             .iter()
             .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => Some(evidence.verify(common::chain()).unwrap()),
+                Event::Evidence(evidence) => Some(evidence.verify(crate::common::chain()).unwrap()),
                 _ => None,
             })
             .collect();

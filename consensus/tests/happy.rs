@@ -1,8 +1,6 @@
 //! Everything works: one block a block time, eight messages per block and replica.
 
-mod common;
-
-use common::{Event, Setup, check, height, simulate};
+use crate::common::{Event, Setup, check, height, simulate};
 use pocket_sim::Plan;
 use pocket_types::number::{Duration, Timestamp};
 
@@ -61,8 +59,9 @@ fn leaders_take_turns_by_weight() {
     check(&sim, 4).unwrap();
     let chain = &sim.disk(0).chain;
     assert_eq!(chain.len(), 60);
-    let by =
-        |node| chain.iter().filter(|e| e.block.header.proposer == common::public(node)).count();
+    let by = |node| {
+        chain.iter().filter(|e| e.block.header.proposer == crate::common::public(node)).count()
+    };
     assert_eq!([0, 1, 2, 3].map(by), [30, 10, 10, 10]);
 }
 

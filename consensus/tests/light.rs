@@ -1,12 +1,9 @@
 //! A light client reaches the newest header in few steps, and liars can only slow it down; where more
 //! than a third of the validators lie, it says so and stops.
 
-#[path = "common/light_chain.rs"]
-mod light_chain;
-
 use std::rc::Rc;
 
-use light_chain::*;
+use crate::common::light_chain::*;
 use pocket_consensus::light::message::{LightMessage, MAX_ANSWER_BYTES};
 use pocket_consensus::light::serve::{self, RequestError};
 use pocket_consensus::light::{

@@ -1,12 +1,10 @@
 //! Long lives: a thousand heights under delays, partitions, loss, crashes and slow stores that never
 //! stop, so that what only time brings (logs, tallies, late votes, epochs) is seen too.
 //!
-//! `POCKET_SEEDS=1000 POCKET_THREADS=2 cargo test --release -p pocket-consensus --test long_lives` runs
+//! `POCKET_SEEDS=1000 POCKET_THREADS=2 cargo test --release -p pocket-consensus long_lives::` runs
 //! 1,000,000 heights of each protocol; the steps that it counts are heights.
 
-mod common;
-
-use common::{Setup, Sim, check, height, simulate_by};
+use crate::common::{Setup, Sim, check, height, simulate_by};
 use pocket_consensus::{
     ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Protocol, Simplex, Tendermint,
 };

@@ -1,8 +1,6 @@
 //! How long a block takes and how many messages, in network delays, asserted exactly.
 
-mod common;
-
-use common::oracle::{Costs, DELTA, TIMEOUT, happy, lives, network, setup};
+use crate::common::oracle::{Costs, DELTA, TIMEOUT, happy, lives, network, setup};
 use pocket_consensus::HotPokt;
 use pocket_types::number::{Round, Timestamp};
 
@@ -17,7 +15,7 @@ fn hotpokt_decides_in_six_delays_with_eight_messages_a_replica() {
 #[test]
 fn hotpokt_decides_eight_delays_after_a_crashed_leader_s_timeout() {
     let mut sim = network::<HotPokt>(setup(4), []);
-    let dead = common::node_of(&sim.process(0).unwrap().replica().leader(Round(0)));
+    let dead = crate::common::node_of(&sim.process(0).unwrap().replica().leader(Round(0)));
     sim.crash(dead, None);
     sim.run_until(Timestamp(2 * TIMEOUT)).unwrap();
     let life = &lives(&sim)[&1];

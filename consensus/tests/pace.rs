@@ -1,9 +1,7 @@
 //! Block intervals under jitter: with a target they keep it, without one every delay adds up.
 
-mod common;
-
-use common::oracle::setup;
-use common::{Event, check, simulate_by};
+use crate::common::oracle::setup;
+use crate::common::{Event, check, simulate_by};
 use pocket_consensus::replica::config::Pace;
 use pocket_consensus::{HotPokt, Protocol};
 use pocket_sim::{Fault, Plan, Window};
@@ -32,7 +30,7 @@ fn intervals<P: Protocol>(pace: Pace, jitter: u64) -> Intervals {
     let plan = Plan::calm(7).with(Fault::Delay { min, max, window: Window::ALWAYS });
     let mut sim = simulate_by::<P>(setup, 4, plan);
     let end = Timestamp(4 * BLOCKS * BLOCK_TIME);
-    sim.run_while(end, |sim| common::height(sim, 0) < BLOCKS).unwrap();
+    sim.run_while(end, |sim| crate::common::height(sim, 0) < BLOCKS).unwrap();
     check(&sim, 4).unwrap();
     let decided = sim.observations().iter().filter(|seen| seen.node == 0);
     let decided = decided.filter(|seen| matches!(seen.event, Event::Decided(..)));

@@ -1,10 +1,8 @@
 //! Simplex in the simulator: what it costs, and what it survives.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{Event, Setup, Sim, check, height, simulate_by};
+use crate::common::{Event, Setup, Sim, check, height, simulate_by};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{Record, Simplex};
@@ -204,7 +202,7 @@ fn the_last_block_of_an_epoch_is_proposed_until_it_is_decided() {
     let mut sim = calm(setup, 4);
     sim.filter(|envelope| {
         let lost = match &envelope.message {
-            common::Net::Consensus(pocket_consensus::Message::Vote(vote)) => {
+            crate::common::Net::Consensus(pocket_consensus::Message::Vote(vote)) => {
                 vote.data.phase == Phase::Commit && vote.data.round.0 < 6
             }
             _ => false,
@@ -346,7 +344,7 @@ fn when_all_crash_after_a_nullified_view_they_go_on() {
     let mut sim = calm(Setup::cheap(&[10; 4]), 4);
     // Nobody hears of the proposals of views 5 and 6.
     sim.filter(|envelope| match &envelope.message {
-        common::Net::Consensus(pocket_consensus::Message::Proposal(proposal))
+        crate::common::Net::Consensus(pocket_consensus::Message::Proposal(proposal))
             if [5, 6].contains(&proposal.vote.data.round.0) =>
         {
             Fate::Drop

@@ -1,8 +1,6 @@
 //! One real Simplex replica, and everything that a Byzantine quorum could craft around it.
 
-mod common;
-
-use common::{chain, config, identity, key, node_of, public, set, state_root, vrf};
+use crate::common::{chain, config, identity, key, node_of, public, set, state_root, vrf};
 use pocket_consensus::replica::message::{BlockRequest, Message, NewRound, Proposal, RoundRequest};
 use pocket_consensus::{Input, Output, Record, Refusal, Replica, Simplex, Tip, Verdict};
 use pocket_types::block::{Block, Header, VERSION, beacon};

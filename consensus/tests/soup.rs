@@ -5,12 +5,10 @@
 //! signed is signed once, in order, stored first, and allowed by the paper; each round and phase has
 //! one certificate; certificates are counted again; what is stored only moves forward; and all agree.
 //!
-//! `POCKET_SEEDS=60000 cargo test --release -p pocket-consensus --test soup` takes so many walks of
+//! `POCKET_SEEDS=60000 cargo test --release -p pocket-consensus soup::` takes so many walks of
 //! each protocol.
 
-mod common;
-
-use common::world::{Soup, Subject};
+use crate::common::world::{Soup, Subject};
 use pocket_consensus::{
     ChainedHotStuff, FastHotStuff, HotPokt, HotStuff2, Jolteon, Simplex, Tendermint,
 };

@@ -1,10 +1,8 @@
 //! Block ranges from several peers: in order, verified, bounded, and never by trust.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Setup, height, public, simulate};
+use crate::common::{Setup, height, public, simulate};
 use pocket_consensus::replica::config::MAX_BLOCK_BYTES;
 use pocket_consensus::replica::message::Proposal;
 use pocket_consensus::sync::message::{MAX_RANGE, MAX_RANGE_BYTES};
@@ -91,7 +89,7 @@ impl Lab {
 fn requests(outputs: &[Output]) -> BTreeMap<usize, (u64, u64)> {
     let sent = outputs.iter().filter_map(|output| match output {
         Output::Send { to, message: SyncMessage::Request(request) } => {
-            Some((common::node_of(to), (request.from.0, request.count)))
+            Some((crate::common::node_of(to), (request.from.0, request.count)))
         }
         _ => None,
     });
@@ -305,7 +303,7 @@ fn large(chain: &[DecidedBlock], max: usize) -> DecidedBlock {
     certificate.signatures = Bytes::new(vec![0; MAX_VALIDATORS * 64]).unwrap();
     block.header.parent_certificate = Some(certificate.clone());
     let body = TransactionBody {
-        chain: common::chain(),
+        chain: crate::common::chain(),
         nonce: 0,
         expiry: Height(1),
         fee: Amount(1),
@@ -355,6 +353,6 @@ fn whatever_is_decided_fits_a_message() {
     assert_eq!(respond(&beyond), Err(RequestError::TooLarge { height: Height(1), got }));
     // A replica that would decide such a block doesn't start.
     let config =
-        replica::config::Config { max_block_bytes: MAX_BLOCK_BYTES + 1, ..common::config() };
+        replica::config::Config { max_block_bytes: MAX_BLOCK_BYTES + 1, ..crate::common::config() };
     assert!(Replica::<HotPokt>::recover(config, None, setup.genesis(), []).is_err());
 }

@@ -1,10 +1,8 @@
 //! The traps of the Go code, of the paper's draft and of the field, each sprung on a real replica by
 //! messages that a Byzantine quorum could craft.
 
-mod common;
-
-use common::lab::{Lab, certificates, prepared, proposals, refusals, votes};
-use common::{config, finish, key, node_of, public, set, vrf};
+use crate::common::lab::{Lab, certificates, prepared, proposals, refusals, votes};
+use crate::common::{config, finish, key, node_of, public, set, vrf};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::replica::message::{BlockRequest, Message, NewRound, Proposal};
 use pocket_consensus::{
@@ -564,8 +562,9 @@ fn nothing_leaves_and_nothing_counts_before_it_is_stored() {
 #[test]
 fn a_leader_s_own_vote_counts_only_when_it_is_stored() {
     // Alone, so that every certificate needs nothing but its own vote.
-    let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[1])).unwrap();
-    let identity = Some(common::identity(0));
+    let tip =
+        Tip::genesis(crate::common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[1])).unwrap();
+    let identity = Some(crate::common::identity(0));
     let mut replica = Replica::<HotPokt>::recover(config(), identity, tip, []).unwrap();
     let now = Timestamp(1_000);
     let mut step = replica.handle(now, Input::Tick).unwrap();
@@ -810,7 +809,7 @@ fn two_proposals_of_a_leader_are_evidence() {
     let outputs = lab.propose(0, &b, None);
     assert!(prepared(&outputs).is_empty());
     let [Output::Evidence(evidence)] = &outputs[..] else { panic!("{outputs:?}") };
-    let offence = evidence.verify(common::chain()).unwrap();
+    let offence = evidence.verify(crate::common::chain()).unwrap();
     let kind = OffenceKind::Equivocation(Phase::Propose);
     assert_eq!((offence.offender, offence.kind), (public(lab.leads(0)), kind));
     let Evidence::Equivocation { first, second } = **evidence else { panic!() };
@@ -1198,9 +1197,10 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
     let mut lab = Lab::follower();
     let (a, b) = (lab.block(lab.leads(0), 0), lab.block(lab.leads(0), 1));
     lab.propose(0, &a, None);
-    let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4])).unwrap();
+    let tip = Tip::genesis(crate::common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4]))
+        .unwrap();
     let recover = |node, log: Vec<Record>| {
-        Replica::<HotPokt>::recover(config(), Some(common::identity(node)), tip.clone(), log)
+        Replica::<HotPokt>::recover(config(), Some(crate::common::identity(node)), tip.clone(), log)
             .map(|_| ())
     };
     assert!(recover(lab.me, lab.log.clone()).is_ok());
@@ -1215,7 +1215,8 @@ fn a_log_that_isn_t_ours_or_is_damaged_is_refused() {
 
 #[test]
 fn a_validator_with_another_vrf_key_than_its_registered_one_doesn_t_start() {
-    let tip = Tip::genesis(common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4])).unwrap();
+    let tip = Tip::genesis(crate::common::chain(), Timestamp::ZERO, Hash::ZERO, set(0, &[10; 4]))
+        .unwrap();
     let [expected, got] = [0, 1].map(|node| vrf(node).public_key());
     let mixed = Identity::new(key(0), vrf(1));
     let refused = Replica::<HotPokt>::recover(config(), Some(mixed), tip, []).unwrap_err();

@@ -1,12 +1,10 @@
 //! Twins (arXiv 2004.10617): validators that run as two instances with one key, under every schedule
 //! of leaders and partitions of three rounds.
 //!
-//! `POCKET_SEEDS=262144 POCKET_THREADS=2 cargo test --release -p pocket-consensus --test twins` runs
+//! `POCKET_SEEDS=262144 POCKET_THREADS=2 cargo test --release -p pocket-consensus twins::` runs
 //! all schedules of each protocol; an ordinary run takes some, evenly spread.
 
-mod common;
-
-use common::{Setup, Sim, check, config, height, node_of, signed, simulate_by};
+use crate::common::{Setup, Sim, check, config, height, node_of, signed, simulate_by};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::{LeaderSchedule, Order};
 use pocket_consensus::{

@@ -1,11 +1,9 @@
 //! What a replica computes for a decided block, counted.
 
-mod common;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use common::{chain, config, finish};
+use crate::common::{chain, config, finish};
 use pocket_consensus::{
     HotPokt, Identity, Input, Message, Output, Protocol, Replica, Tip, Verdict,
 };

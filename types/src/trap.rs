@@ -12,14 +12,14 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `1` | a signer counts as often as it votes | `traps::trap_1_duplicate_signers_don_t_count_twice` |
+//! | `1` | a signer counts as often as it votes | `all::traps::trap_1_duplicate_signers_don_t_count_twice` |
 //! | `quorum_off_by_one` | two thirds of the weight are a quorum | `certificates::quorums_are_those_of_the_table` |
 //! | `third_off_by_one` | one third of the weight holds an honest member | `certificates::quorums_are_those_of_the_table` |
-//! | `weight_overflow` | weights wrap around | `traps::weights_near_the_limit_count_right_and_beyond_it_are_refused` |
+//! | `weight_overflow` | weights wrap around | `all::traps::weights_near_the_limit_count_right_and_beyond_it_are_refused` |
 //! | `replayed_set` | a certificate holds for other sets and epochs | `certificates::a_certificate_holds_for_its_set_and_epoch_only` |
-//! | `malleable` | S may be spelt in several ways | `traps::a_malleated_signature_is_none` |
+//! | `malleable` | S may be spelt in several ways | `all::traps::a_malleated_signature_is_none` |
 //! | `framed` | evidence needs no signatures | `evidence::both_signatures_must_hold` |
-//! | `sent_before_stored` | outputs leave before their records are durable | `traps::nothing_leaves_and_nothing_counts_before_it_is_stored` |
+//! | `sent_before_stored` | outputs leave before their records are durable | `all::traps::nothing_leaves_and_nothing_counts_before_it_is_stored` |
 //! | `vrf_unproved` | candidates may claim any priority | `candidacy::a_claim_that_its_own_proof_contradicts_is_an_offence` |
 //! | `vrf_key_ground` | a VRF key may be chosen when the seed is known | `registration::a_key_waits_for_its_lead_and_expires` |
 //! | `light_no_overlap` | light clients skip to a set that nobody trusted signed for | `light::skips_are_those_of_the_table` |

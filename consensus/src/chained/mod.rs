@@ -54,13 +54,13 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `chained_no_lock` | HotStuff votes whatever it is locked on | `chained::rules::hotstuff_keeps_its_lock` |
-//! | `chained_gap` | HotStuff commits whatever the rounds | `chained::rules::three_in_a_row_decide_and_no_gap` |
-//! | `hotstuff2_lock` | HotStuff-2 votes below its lock | `chained::rules::hotstuff2_votes_for_nothing_below_its_lock` |
-//! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `chained::rules::a_timeout_qc_demands_its_highest_certificate` |
-//! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `chained::rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
-//! | `chained_high_unproved` | timeouts may vouch for what they don't show | `chained::rules::a_timeout_shows_what_it_vouches_for` |
-//! | `last_vote_pruned` | the log forgets a signature with its height | `chained::rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
+//! | `chained_no_lock` | HotStuff votes whatever it is locked on | `all::chained::rules::hotstuff_keeps_its_lock` |
+//! | `chained_gap` | HotStuff commits whatever the rounds | `all::chained::rules::three_in_a_row_decide_and_no_gap` |
+//! | `hotstuff2_lock` | HotStuff-2 votes below its lock | `all::chained::rules::hotstuff2_votes_for_nothing_below_its_lock` |
+//! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `all::chained::rules::a_timeout_qc_demands_its_highest_certificate` |
+//! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `all::chained::rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
+//! | `chained_high_unproved` | timeouts may vouch for what they don't show | `all::chained::rules::a_timeout_shows_what_it_vouches_for` |
+//! | `last_vote_pruned` | the log forgets a signature with its height | `all::chained::rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
 
 pub mod fast_hotstuff;
 pub mod hotstuff;

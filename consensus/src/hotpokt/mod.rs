@@ -41,17 +41,17 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `2` | the lock is compared with the justify's block | `traps::trap_2_the_lock_is_compared_with_the_proposal_not_with_its_justify` |
-//! | `3` | a higher certificate does not unlock | `traps::trap_3_a_higher_certificate_unlocks` |
-//! | `4` | a round is entered on an unchecked certificate | `traps::a_forged_certificate_leads_nobody_into_a_round` |
-//! | `5` | the phase decides whom a vote goes to | `traps::trap_5_every_vote_of_a_round_goes_to_the_same_leader` |
-//! | `7` | a leader proposes afresh though it knows a certificate | `traps::trap_7_an_interrupted_leader_s_block_is_proposed_again` |
-//! | `9` | a Prepare certificate clears the lock | `traps::trap_9_a_lock_outlives_every_later_prepare` |
-//! | `replayed_height` | certificates of other heights count | `traps::a_certificate_of_another_height_is_refused_wherever_it_stands` |
-//! | `stale_high_qc` | a lower certificate takes the place of the highest | `traps::an_older_justify_makes_nobody_forget_the_highest_certificate` |
-//! | `vrf_no_wait` | leaders are chosen before all could be heard | `candidacies::a_replica_asks_the_best_candidate_and_not_before_the_wait_is_over` |
-//! | `vrf_other_height` | candidacies count in other rounds | `candidacies::a_candidacy_counts_in_its_own_round_of_its_own_height_only` |
-//! | `vrf_anybody_leads` | whoever was not elected may propose | `candidacies::whom_nobody_chose_here_proposes_in_vain` |
+//! | `2` | the lock is compared with the justify's block | `all::traps::trap_2_the_lock_is_compared_with_the_proposal_not_with_its_justify` |
+//! | `3` | a higher certificate does not unlock | `all::traps::trap_3_a_higher_certificate_unlocks` |
+//! | `4` | a round is entered on an unchecked certificate | `all::traps::a_forged_certificate_leads_nobody_into_a_round` |
+//! | `5` | the phase decides whom a vote goes to | `all::traps::trap_5_every_vote_of_a_round_goes_to_the_same_leader` |
+//! | `7` | a leader proposes afresh though it knows a certificate | `all::traps::trap_7_an_interrupted_leader_s_block_is_proposed_again` |
+//! | `9` | a Prepare certificate clears the lock | `all::traps::trap_9_a_lock_outlives_every_later_prepare` |
+//! | `replayed_height` | certificates of other heights count | `all::traps::a_certificate_of_another_height_is_refused_wherever_it_stands` |
+//! | `stale_high_qc` | a lower certificate takes the place of the highest | `all::traps::an_older_justify_makes_nobody_forget_the_highest_certificate` |
+//! | `vrf_no_wait` | leaders are chosen before all could be heard | `all::candidacies::a_replica_asks_the_best_candidate_and_not_before_the_wait_is_over` |
+//! | `vrf_other_height` | candidacies count in other rounds | `all::candidacies::a_candidacy_counts_in_its_own_round_of_its_own_height_only` |
+//! | `vrf_anybody_leads` | whoever was not elected may propose | `all::candidacies::whom_nobody_chose_here_proposes_in_vain` |
 
 mod certify;
 mod election;

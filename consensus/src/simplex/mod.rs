@@ -43,11 +43,11 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `simplex_nullify` | who finalized a view may nullify it | `simplex_rules::who_finalized_a_view_never_nullifies_it` |
-//! | `simplex_skip` | views between parent and proposal need no nullification | `simplex_rules::a_proposal_that_skips_a_view_without_nullification_gets_no_vote` |
-//! | `simplex_commit` | a notarization decides | `simplex_rules::a_notarization_decides_nothing` |
-//! | `simplex_forget` | nullifications are not in the log | `simplex::when_all_crash_after_a_nullified_view_they_go_on` |
-//! | `simplex_epoch` | the last block of an epoch has children | `simplex::the_last_block_of_an_epoch_is_proposed_until_it_is_decided` |
+//! | `simplex_nullify` | who finalized a view may nullify it | `all::simplex_rules::who_finalized_a_view_never_nullifies_it` |
+//! | `simplex_skip` | views between parent and proposal need no nullification | `all::simplex_rules::a_proposal_that_skips_a_view_without_nullification_gets_no_vote` |
+//! | `simplex_commit` | a notarization decides | `all::simplex_rules::a_notarization_decides_nothing` |
+//! | `simplex_forget` | nullifications are not in the log | `all::simplex::when_all_crash_after_a_nullified_view_they_go_on` |
+//! | `simplex_epoch` | the last block of an epoch has children | `all::simplex::the_last_block_of_an_epoch_is_proposed_until_it_is_decided` |
 
 mod certify;
 mod fetch;

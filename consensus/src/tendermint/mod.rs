@@ -39,12 +39,12 @@
 //!
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
-//! | `tendermint-lock` | prevotes whatever is proposed (lines 23, 29) | `tendermint::rules::line_22_a_locked_replica_prevotes_nothing_else` |
-//! | `tendermint-valid-round` | any polka unlocks, however old (line 29) | `tendermint::rules::line_28_a_polka_not_before_the_lock_unlocks_and_an_earlier_one_does_not` |
-//! | `tendermint-justify` | the polka in a proposal isn't checked (line 28) | `tendermint::rules::line_28_a_polka_in_a_proposal_must_hold_and_be_for_that_block_and_an_earlier_round` |
-//! | `tendermint-nil-unlocks` | a quorum for nil takes the lock away (line 44) | `tendermint::rules::line_44_a_quorum_for_nil_is_precommitted_at_once_and_takes_no_lock_away` |
-//! | `tendermint-lock-record` | a lock is forgotten in a crash (line 38) | `tendermint::rules::a_lock_survives_a_restart` |
-//! | `tendermint-valid-value` | proposes afresh though it knows a polka (line 15) | `tendermint::rules::line_16_a_proposer_proposes_the_valid_value_that_others_show_it` |
+//! | `tendermint-lock` | prevotes whatever is proposed (lines 23, 29) | `all::tendermint::rules::line_22_a_locked_replica_prevotes_nothing_else` |
+//! | `tendermint-valid-round` | any polka unlocks, however old (line 29) | `all::tendermint::rules::line_28_a_polka_not_before_the_lock_unlocks_and_an_earlier_one_does_not` |
+//! | `tendermint-justify` | the polka in a proposal isn't checked (line 28) | `all::tendermint::rules::line_28_a_polka_in_a_proposal_must_hold_and_be_for_that_block_and_an_earlier_round` |
+//! | `tendermint-nil-unlocks` | a quorum for nil takes the lock away (line 44) | `all::tendermint::rules::line_44_a_quorum_for_nil_is_precommitted_at_once_and_takes_no_lock_away` |
+//! | `tendermint-lock-record` | a lock is forgotten in a crash (line 38) | `all::tendermint::rules::a_lock_survives_a_restart` |
+//! | `tendermint-valid-value` | proposes afresh though it knows a polka (line 15) | `all::tendermint::rules::line_16_a_proposer_proposes_the_valid_value_that_others_show_it` |
 
 mod certify;
 mod count;

@@ -39,7 +39,7 @@ fn a_dead_validator_stops_nothing() {
             assert!(lowest >= 25, "{:?}: {lowest} blocks", P::ID);
         }
     }
-    crate::each!(dead());
+    crate::chained::each!(dead());
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn without_a_quorum_on_one_side_nothing_is_decided_and_healing_goes_on() {
         check(&sim, 4).unwrap();
         assert!(lowest(&sim, 0..4) >= 15, "{:?}: {}", P::ID, lowest(&sim, 0..4));
     }
-    crate::each!(parted());
+    crate::chained::each!(parted());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn the_minority_catches_up_by_ranges_when_a_partition_heals() {
         };
         assert!(sim.observations().iter().filter(|seen| applied(seen)).count() >= 6);
     }
-    crate::each!(minority());
+    crate::chained::each!(minority());
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_tenth_of_all_messages_may_be_lost() {
             assert!(lowest >= 25, "{:?} seed {seed}: {lowest}", P::ID);
         }
     }
-    crate::each!(lossy());
+    crate::chained::each!(lossy());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_restart_after_any_effect_signs_nothing_twice_and_stops_nothing() {
             }
         }
     }
-    crate::each!(restarts());
+    crate::chained::each!(restarts());
 }
 
 /// Blocks are certified, nothing but timeouts gets through any more, so that the highest certificate is
@@ -151,7 +151,7 @@ fn when_all_crash_nothing_certified_is_lost() {
             assert_eq!(entry.block.id(), high.block, "{:?}", P::ID);
         }
     }
-    crate::each!(all());
+    crate::chained::each!(all());
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
             assert!(in_blocks.count() > 0, "{:?}: evidence goes into blocks", P::ID);
         }
     }
-    crate::each!(equivocates());
+    crate::chained::each!(equivocates());
 }
 
 /// Sets change two heights after the block that changes them; the last block of an epoch is decided by
@@ -216,7 +216,7 @@ fn epochs_follow_each_other() {
         assert!(decided(4) > 5 && decided(5) > 4, "newcomers decide for themselves");
         assert!(!sim.process(3).unwrap().replica().is_validator());
     }
-    crate::each!(epochs());
+    crate::chained::each!(epochs());
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn one_proof_may_decide_several_blocks_and_sync_follows() {
         assert!(height(&sim, 7) + 3 >= height(&sim, live), "{:?}: {}", P::ID, height(&sim, 7));
         assert!(sim.disk(7).runs > 3);
     }
-    crate::each!(runs());
+    crate::chained::each!(runs());
 }
 
 #[test]
@@ -251,5 +251,5 @@ fn the_same_plan_gives_the_same_run() {
         assert_eq!(run(1), run(1));
         assert_ne!(run(1), run(2));
     }
-    crate::each!(same());
+    crate::chained::each!(same());
 }

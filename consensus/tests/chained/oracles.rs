@@ -222,7 +222,7 @@ fn with_time_between_blocks_headers_name_everybody_who_was_there() {
         let times: Vec<u64> = chain.iter().map(|entry| entry.block.header.time.0).collect();
         assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 100), "{times:?}");
     }
-    crate::each!(names());
+    crate::chained::each!(names());
 }
 
 #[test]
@@ -238,5 +238,5 @@ fn a_log_grows_by_few_steps_a_block() {
             assert!(disk.log.len() < 16, "{}", disk.log.len());
         }
     }
-    crate::each!(steps());
+    crate::chained::each!(steps());
 }

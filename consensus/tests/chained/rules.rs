@@ -10,7 +10,7 @@ use pocket_types::id::{BlockId, ChainId};
 use pocket_types::number::{Height, Round};
 use pocket_types::vote::{Phase, VoteData};
 
-use crate::lab::{Lab, refusals};
+use crate::chained::lab::{Lab, refusals};
 
 /// A row of blocks, each on the certificate of the one before, in these rounds; rounds that are no
 /// successors have a Timeout QC that tells of the certificate before. All are voted for.
@@ -172,7 +172,7 @@ fn who_gave_a_round_up_votes_in_it_no_more() {
         lab.hear(lab.others()[0], Message::Block(Box::new(next)));
         assert_eq!(lab.voted().get(&2), Some(&after.id()));
     }
-    crate::each!(silent());
+    crate::chained::each!(silent());
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_restarted_replica_contradicts_nothing() {
         lab.propose(2, &rival, None);
         assert_ne!(lab.voted().get(&2), Some(&rival.id()));
     }
-    crate::each!(restarts());
+    crate::chained::each!(restarts());
 }
 
 /// The block of a height may be decided by certificates of earlier rounds than the last that we signed
@@ -219,7 +219,7 @@ fn a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned() {
         lab.propose(next, &block, None);
         assert_eq!(lab.voted().get(&next), None, "{:?}", P::ID);
     }
-    crate::each!(restarts());
+    crate::chained::each!(restarts());
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_restarted_replica_knows_its_lock_and_its_highest_certificate() {
         assert_eq!(part(&high, " lock: "), part(&again, " lock: "), "{:?}", P::ID);
         assert_eq!(part(&high, " high: Some(C"), part(&again, " high: Some(C"), "{:?}", P::ID);
     }
-    crate::each!(restarts());
+    crate::chained::each!(restarts());
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn two_proposals_of_a_round_are_evidence() {
         assert!(outputs.iter().any(|output| matches!(output, Output::Evidence(_))));
         assert_eq!(lab.voted().len(), 1);
     }
-    crate::each!(evidence());
+    crate::chained::each!(evidence());
 }
 
 /// At the end of an epoch only fillers are built on, in a row, or the last block is proposed again.
@@ -304,7 +304,7 @@ fn behind_the_last_block_of_an_epoch_stand_only_fillers_in_a_row() {
         assert_eq!(tip.validators().epoch().0, 1);
         assert_eq!(lab.replica.round(), Round::ZERO);
     }
-    crate::each!(fills());
+    crate::chained::each!(fills());
 }
 
 #[test]
@@ -459,5 +459,5 @@ fn bad_input_is_refused_by_name_and_changes_nothing() {
         lab.propose(2, &good, None);
         assert_eq!(lab.voted().get(&2), Some(&good.id()));
     }
-    crate::each!(refuses());
+    crate::chained::each!(refuses());
 }

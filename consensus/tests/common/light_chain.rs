@@ -1,6 +1,5 @@
 //! Certified headers without replicas: chains of any validator sets, forked and forged at will, with
 //! real keys; and a light client among nodes that serve them.
-#![allow(dead_code, unreachable_pub, missing_docs)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;

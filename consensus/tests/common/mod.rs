@@ -9,6 +9,7 @@
 
 pub mod adversary;
 pub mod lab;
+pub mod light_chain;
 pub mod oracle;
 pub mod paper;
 pub mod world;

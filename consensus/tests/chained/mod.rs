@@ -1,8 +1,5 @@
 //! Chained protocols: what they cost, when they are live, and what nothing may break.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod faults;
 mod lab;
 mod oracles;

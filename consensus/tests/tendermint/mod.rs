@@ -1,21 +1,18 @@
 //! Tendermint: what it costs, what it survives, and each of its rules on one real replica.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod rules;
 
 use std::collections::BTreeSet;
 
-use common::oracle::{self, Costs, DELTA, TIMEOUT, happy, lives, network};
-use common::{Event, Setup, check, height, simulate_by};
+use crate::common::oracle::{self, Costs, DELTA, TIMEOUT, happy, lives, network};
+use crate::common::{Event, Setup, check, height, simulate_by};
 use pocket_consensus::{Record, Tendermint};
 use pocket_sim::{Fate, Fault, Plan, Window};
 use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
-type Sim = common::Sim<Tendermint>;
+type Sim = crate::common::Sim<Tendermint>;
 
 fn simulate(setup: Setup, nodes: usize, plan: Plan) -> Sim {
     simulate_by(setup, nodes, plan)
@@ -44,7 +41,7 @@ fn a_block_is_decided_by_all_in_three_delays_and_the_next_follows_at_once() {
 #[test]
 fn a_crashed_proposer_costs_its_two_timeouts_and_two_delays() {
     let mut sim = network::<Tendermint>(oracle::setup(4), []);
-    let dead = common::node_of(&sim.process(0).unwrap().replica().leader(Round(0)));
+    let dead = crate::common::node_of(&sim.process(0).unwrap().replica().leader(Round(0)));
     sim.crash(dead, None);
     sim.run_until(Timestamp(3 * TIMEOUT)).unwrap();
     let last = *lives(&sim)[&1].decided.values().max().unwrap();
@@ -72,7 +69,7 @@ fn who_is_late_with_its_precommit_is_named_all_the_same() {
     let mut sim = simulate(Setup::cheap(&[10; 4]), 4, Plan::calm(1));
     // Node 3 hears no prevotes.
     sim.filter(|envelope| {
-        let prevote = matches!(&envelope.message, common::Net::Consensus(
+        let prevote = matches!(&envelope.message, crate::common::Net::Consensus(
             pocket_consensus::Message::Vote(vote)) if vote.data.phase == Phase::Prepare);
         if envelope.to == 3 && prevote { Fate::Drop } else { Fate::Deliver }
     });
