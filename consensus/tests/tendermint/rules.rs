@@ -15,9 +15,7 @@ use pocket_types::number::{Duration, Height, Round, Timestamp};
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 
-use super::crate::common::{
-    chain, config, finish, identity, key, node_of, public, set, state_root, vrf,
-};
+use crate::common::{chain, config, finish, identity, key, node_of, public, set, state_root, vrf};
 
 const NIL: BlockId = BlockId(Hash::ZERO);
 
