@@ -6,7 +6,7 @@
 //! (`common/paper`) on the strength of what it has heard; agreement follows from there, as the papers
 //! prove. The soup looks at four replicas together, by chance.
 //!
-//! `POCKET_STATES=100000 cargo test --release -p pocket-consensus exhaustive::` visits all states
+//! `POCKET_STATES=70000 cargo test --release -p pocket-consensus exhaustive::` visits all states
 //! of the chained protocols. HotPOKT, Tendermint and Simplex have more, of which that many are visited,
 //! the nearest first.
 
