@@ -134,7 +134,7 @@ impl<R: ChainRules> Chained<R> {
         }
         self.core.reset(tip);
         self.finale = finale;
-        (self.deciding, self.logged) = (None, None);
+        (self.deciding, self.logged, self.locked) = (None, None, None);
         let epoch = self.epoch();
         self.high = self.core.tip.certificate().filter(|qc| qc.data.epoch == epoch).cloned();
         self.new_rounds.clear();

@@ -124,6 +124,8 @@ pub struct Chained<R> {
     ballots: BTreeMap<Round, Tally>,
     /// The latest round of a certificate that our log has on its own.
     logged: Option<Round>,
+    /// The latest round of a lock that our log has on its own.
+    locked: Option<Round>,
     round: RoundState,
     pace: Pacemaker,
 }

@@ -31,6 +31,7 @@ impl<R: ChainRules> Chained<R> {
             new_rounds: BTreeMap::new(),
             ballots: BTreeMap::new(),
             logged: None,
+            locked: None,
             round: RoundState::new(Round::ZERO, None),
             pace,
         };
@@ -68,6 +69,7 @@ impl<R: ChainRules> Chained<R> {
                 }
                 Record::Lock(certificate) => {
                     let lock = Certified::of(&certificate);
+                    self.locked = self.locked.max(lock.round);
                     self.recall(*certificate);
                     if lock.round > self.lock.round {
                         self.lock = lock;

@@ -1,6 +1,7 @@
 //! Votes, cast by replicas and counted by the next round's leader.
 
 use pocket_types::block::Block;
+use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
 use pocket_types::vote::{Phase, Vote};
@@ -29,22 +30,45 @@ impl<R: ChainRules> Chained<R> {
             return;
         }
         self.core.record_body(&block, fx);
-        self.record_lock(fx);
+        self.record_lock(&candidate.justify, fx);
         self.round.candidate = None;
         if let Some(vote) = self.sign(data, fx) {
             self.cast(vote, fx);
         }
     }
 
-    /// The lock is durable before a vote that obeys it: mostly it is, in a block that we recorded.
-    fn record_lock(&mut self, fx: &mut Fx) {
-        if self.lock.round > self.decided().round
-            && self.lock.round > self.logged
-            && !self.is_recorded(&self.lock)
-            && let Some(lock) = self.certificate_of(&self.lock)
-        {
-            fx.record(Record::Lock(lock.into()));
+    /// What locks us is durable before the vote: the lock that it obeys, or, where nothing shows that one
+    /// any more, the lock that the candidate's own justify makes.
+    fn record_lock(&mut self, justify: &Certified, fx: &mut Fx) {
+        let own = R::lock(justify, &self.chain());
+        for lock in [Some(self.lock), own].into_iter().flatten() {
+            if lock.round <= self.decided().round || self.recalls(&lock) {
+                return;
+            }
+            if let Some(certificate) = self.certificate_of(&lock) {
+                self.locked = lock.round;
+                return fx.record(Record::Lock(certificate.into()));
+            }
         }
+    }
+
+    /// Whether our log leads to a lock as high as this one. Mostly it does, by a certificate in a block
+    /// that we recorded; but some rules look into the certified block, too, and that need not be ours.
+    fn recalls(&self, lock: &Certified) -> bool {
+        let chain = self.chain();
+        let known = |block: &BlockId| {
+            *block == chain.tip.block || self.core.tree.get(block).is_some_and(|node| node.recorded)
+        };
+        let leads = |from: &Certified| {
+            let to = R::lock(from, &chain).filter(|to| to.round >= lock.round);
+            to.is_some_and(|to| to == *from || known(&from.block))
+        };
+        let high = self.high();
+        lock.round <= self.locked
+            || high.round == self.logged && leads(&high)
+            || self.core.tree.iter().any(|(_, node)| {
+                node.recorded && leads(&Certified::justify(&node.block.header, self.epoch()).0)
+            })
     }
 
     /// Whether our log has a block that carries this certificate.
