@@ -55,6 +55,7 @@
 //! | trap | what is wrong | caught by |
 //! |---|---|---|
 //! | `chained_no_lock` | HotStuff votes whatever it is locked on | `all::chained::rules::hotstuff_keeps_its_lock` |
+//! | `chained_lock_lost` | HotStuff's lock is not in the log | `all::chained::rules::hotstuff_s_lock_outlives_a_crash_though_the_block_that_shows_it_is_not_ours` |
 //! | `chained_gap` | HotStuff commits whatever the rounds | `all::chained::rules::three_in_a_row_decide_and_no_gap` |
 //! | `hotstuff2_lock` | HotStuff-2 votes below its lock | `all::chained::rules::hotstuff2_votes_for_nothing_below_its_lock` |
 //! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `all::chained::rules::a_timeout_qc_demands_its_highest_certificate` |

@@ -4,6 +4,7 @@ use pocket_types::block::Block;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::Timestamp;
+use pocket_types::trap;
 use pocket_types::vote::{Phase, Vote};
 
 use super::{Certified, ChainRules, Chained, Fx, Heard};
@@ -61,7 +62,7 @@ impl<R: ChainRules> Chained<R> {
         };
         let leads = |from: &Certified| {
             let to = R::lock(from, &chain).filter(|to| to.round >= lock.round);
-            to.is_some_and(|to| to == *from || known(&from.block))
+            to.is_some_and(|to| to == *from || known(&from.block) || trap!("chained_lock_lost"))
         };
         let high = self.high();
         lock.round <= self.locked

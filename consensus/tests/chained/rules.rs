@@ -48,6 +48,31 @@ fn hotstuff_keeps_its_lock() {
     assert_eq!(lab.voted().get(&7), Some(&other.id()), "it extends the lock");
 }
 
+/// The certificate that locks us lies in a block that we have not voted for; another that we have voted
+/// for carries the lock, but says nothing of our being locked on it.
+#[test]
+fn hotstuff_s_lock_outlives_a_crash_though_the_block_that_shows_it_is_not_ours() {
+    let mut lab = Lab::<ChainedHotStuff>::new();
+    let first = lab.block(lab.leads(0), None, 0);
+    lab.propose(0, &first, None);
+    let missed = lab.block(lab.leads(1), Some((&first, 0)), 0);
+    let ours = lab.block(lab.leads(2), Some((&first, 0)), 1);
+    lab.propose(2, &ours, Some(lab.tc(2, [Some(0), None, None])));
+    assert_eq!(lab.voted().get(&2), Some(&ours.id()));
+    let third = lab.block(lab.leads(3), Some((&missed, 1)), 0);
+    lab.propose(3, &third, Some(lab.tc(3, [Some(1), None, None])));
+    lab.hear(lab.others()[0], Message::Block(Box::new(missed)));
+    assert_eq!(lab.voted().get(&3), Some(&third.id()));
+    assert_eq!(lab.replica.protocol().lock().block, first.id());
+
+    let log = lab.log.clone();
+    let mut lab = lab.restart(log);
+    assert_eq!(lab.replica.protocol().lock().block, first.id());
+    let rival = lab.block(lab.leads(5), None, 7);
+    lab.propose(5, &rival, Some(lab.tc(5, [None; 3])));
+    assert_eq!(lab.voted().get(&5), None, "it doesn't extend the lock");
+}
+
 #[test]
 fn three_in_a_row_decide_and_no_gap() {
     let mut lab = Lab::<ChainedHotStuff>::new();
