@@ -209,7 +209,11 @@ impl Sync {
         Ok(())
     }
 
+    /// Who shows a proof by a later block has the blocks up to there, and we need them to check it.
     fn keep(&mut self, from: PublicKey, height: Height, block: Box<DecidedBlock>) {
+        if let Some(decided) = block.proof.header() {
+            self.peers.announce(from, decided.height, self.config.max_peers);
+        }
         let bytes = codec::encoded_len(&block);
         self.bytes += bytes;
         self.pending.insert(height, Pending { from, block, bytes });
