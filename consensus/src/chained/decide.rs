@@ -7,6 +7,7 @@ use pocket_types::codec::List;
 use pocket_types::finality::{FinalityLink, FinalityProof};
 use pocket_types::id::BlockId;
 use pocket_types::number::Timestamp;
+use pocket_types::trap;
 use pocket_types::vote::Certificate;
 
 use super::{Certified, ChainRules, Chained, Fx};
@@ -14,6 +15,7 @@ use crate::common::allowance::Allowance;
 use crate::common::tree::Path;
 use crate::replica::message::Message;
 use crate::replica::output::Output;
+use crate::replica::record::Record;
 use crate::tip::Tip;
 
 impl<R: ChainRules> Chained<R> {
@@ -47,7 +49,12 @@ impl<R: ChainRules> Chained<R> {
         self.deciding.is_some() && self.try_decide(now, fx)
     }
 
+    /// From here on nothing can be signed in this epoch. Perhaps nobody else has the certificate yet,
+    /// and a quorum needs us: it is durable before we sign in the next one.
     fn end_epoch(&mut self, now: Timestamp, tip: Tip, deciding: Certificate, fx: &mut Fx) -> bool {
+        if !trap!("chained_finale_lost") {
+            fx.record(Record::Decision(Box::new(deciding.clone())));
+        }
         // No further proposal of this epoch shows the others what we know.
         if self.core.leads(deciding.data.round.next()) {
             let message = Message::Certificate(Box::new(deciding.clone()));

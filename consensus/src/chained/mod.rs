@@ -61,6 +61,7 @@
 //! | `jolteon_stale_high` | Jolteon takes a Timeout QC with a stale certificate | `all::chained::rules::a_timeout_qc_demands_its_highest_certificate` |
 //! | `fast_hotstuff_flaw` | the published flaw, see [`fast_hotstuff`] | `all::chained::rules::the_published_flaw_of_fast_hotstuff_decides_nothing` |
 //! | `chained_high_unproved` | timeouts may vouch for what they don't show | `all::chained::rules::a_timeout_shows_what_it_vouches_for` |
+//! | `chained_finale_lost` | what ended an epoch is not in the log | `all::campaign::chained_hotstuff::lives_that_failed_once_go_well` |
 //! | `last_vote_pruned` | the log forgets a signature with its height | `all::chained::rules::a_round_given_up_stays_so_when_a_height_decided_before_it_is_pruned` |
 
 pub mod fast_hotstuff;

@@ -75,7 +75,7 @@ impl<R: ChainRules> Chained<R> {
                         self.lock = lock;
                     }
                 }
-                Record::Decision(_) => {}
+                Record::Decision(certificate) => self.recall(*certificate),
             }
         }
         self.core.tree.prune(&self.core.tip);

@@ -39,11 +39,12 @@ pub enum Record {
         /// It is needed until a block of this height is committed.
         height: Height,
     },
-    /// The highest Prepare certificate.
+    /// The highest certificate of a block.
     HighQc(Box<Certificate>),
-    /// The PreCommit certificate that we are locked on.
+    /// The certificate that we are locked on.
     Lock(Box<Certificate>),
-    /// The Commit certificate, stored with the first signature of the next height: if the host
+    /// What decided a block, or the last one of an epoch where blocks make a chain: stored with the
+    /// first signature of the next height or epoch. If the host
     /// crashes before it commits the block, the block is decided again from the log.
     Decision(Box<Certificate>),
 }
