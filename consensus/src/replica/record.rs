@@ -44,8 +44,8 @@ pub enum Record {
     /// The certificate that we are locked on.
     Lock(Box<Certificate>),
     /// What decided a block, or the last one of an epoch where blocks make a chain: stored with the
-    /// first signature of the next height or epoch. If the host
-    /// crashes before it commits the block, the block is decided again from the log.
+    /// first signature of the next height or epoch. If the host crashes before it commits the block,
+    /// the block is decided again from the log.
     Decision(Box<Certificate>),
 }
 
