@@ -104,10 +104,10 @@
 //!
 //! Counted among a thousand validators that sign by Ed25519 (`cargo bench -p pocket-benches --bench
 //! memory`): a replica holds 0.2 MiB, the next leader with everybody's votes 0.3 MiB, and all replicas of
-//! a process share another 0.3 MiB of the set's decompressed keys. By the defaults of [`Config`], the most
-//! that peers can add is 47 MiB: 3.3 MiB of votes within [`Config::round_window`], 32 MiB that came
-//! early ([`Config::max_early_bytes`]), and 11.4 MiB in [`Config::max_bodies`] blocks that nobody
-//! certified.
+//! a process share another 0.3 MiB of the set's decompressed keys. What peers can add is bounded by
+//! [`Config`]; by its defaults that is 3.3 MiB of votes within [`Config::round_window`], 32 MiB that came
+//! early ([`Config::max_early_bytes`]), and blocks of at most 4 MiB: [`Config::max_bodies`] that nobody
+//! certified, and in Tendermint a proposal for each round of the window.
 //!
 //! # Planted bugs
 //!

@@ -57,9 +57,11 @@ enum Kind {
     Forgetful,
     /// Sends chunks and offers that nobody asked for.
     Flooding,
+    /// Offers more chunks of the right state than there are, and sends none.
+    Mute,
 }
 
-const LIARS: [Kind; 7] = [
+const LIARS: [Kind; 8] = [
     Kind::Silent,
     Kind::Garbage,
     Kind::OtherRoot,
@@ -67,6 +69,7 @@ const LIARS: [Kind; 7] = [
     Kind::Short,
     Kind::Forgetful,
     Kind::Flooding,
+    Kind::Mute,
 ];
 
 /// The machine, its host, and peers that answer after a while.
@@ -211,11 +214,13 @@ impl Net {
         let true_one = snapshot();
         match message {
             _ if kind == Kind::Silent => {}
+            FastSyncMessage::Request(_) if kind == Kind::Mute => {}
             FastSyncMessage::Ask => {
                 let offer = match kind {
                     Kind::OtherRoot => Snapshot { root: Hash([9; 32]), ..true_one },
                     Kind::TooHigh => Snapshot { height: Height(u64::MAX), ..true_one },
                     Kind::Short => Snapshot { chunks: CHUNKS - 2, ..true_one },
+                    Kind::Mute => Snapshot { chunks: CHUNKS + 1, ..true_one },
                     _ => true_one,
                 };
                 self.say(peer, FastSyncMessage::Offers(List::new(vec![offer]).unwrap()));
@@ -304,6 +309,12 @@ fn silent_peers_are_waited_for_once_and_then_less_and_less() {
     let net = synced(&[Kind::Silent, Kind::Silent, Kind::Honest]);
     assert!(net.charged.is_empty());
     assert!(net.now < 2 * MINUTES, "{}", net.now);
+}
+
+#[test]
+fn who_offers_more_than_anybody_and_sends_nothing_stops_nobody() {
+    let net = synced(&[Kind::Mute, Kind::Honest, Kind::Mute]);
+    assert_eq!(net.done, Some(snapshot()));
 }
 
 #[test]

@@ -246,7 +246,8 @@ impl<R: ChainRules> Chained<R> {
             Added::Known if round == self.round.number && entered < round => {
                 self.help(now, vote.signer, fx);
             }
-            Added::Known | Added::Conflict(_) => {}
+            Added::Known => {}
+            Added::Conflict(evidence) => self.core.accuse(*evidence, fx),
             Added::Invalid => return Err(invalid(&vote)),
         }
         Ok(())

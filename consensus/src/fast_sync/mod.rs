@@ -478,6 +478,8 @@ impl FastSync {
         for late in self.peers.those(|peer| peer.asked.is_some_and(|a| a.deadline <= now)) {
             self.release_request(&late);
             if let Some(peer) = self.peers.get_mut(&late) {
+                // What it offered is worth nothing until it says so again: others may serve another.
+                peer.offers = None;
                 peer.fail(now, &self.config);
             }
             out.push(Output::Unanswered { peer: late });
