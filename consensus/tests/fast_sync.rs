@@ -488,6 +488,7 @@ impl Total for Asked {
             ("too few chunks", count(Kind::Short)),
             ("snapshot dropped", count(Kind::Forgetful)),
             ("flood", count(Kind::Flooding)),
+            ("offers without chunks", count(Kind::Mute)),
         ]
     }
 }
