@@ -3,20 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::common::adversary::Mischief;
-use crate::common::{Event, Net, Setup, Sim, check, height, public, simulate};
-use pocket_consensus::Message;
+use crate::common::{Event, Net, Setup, check, group, height, lowest, public, scenarios, simulate};
+use pocket_consensus::{HotPokt, Message};
 use pocket_sim::{Fault, Link, Plan, Window};
 use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
-
-fn lowest(sim: &Sim, nodes: impl IntoIterator<Item = usize>) -> u64 {
-    nodes.into_iter().map(|node| height(sim, node)).min().unwrap()
-}
-
-fn group(nodes: &[usize]) -> BTreeSet<usize> {
-    nodes.iter().copied().collect()
-}
 
 #[test]
 fn a_dead_leader_costs_one_timeout_for_each_of_its_turns() {
@@ -84,31 +76,17 @@ fn when_all_crash_after_the_lock_the_same_block_is_decided() {
 
 #[test]
 fn a_restart_after_any_effect_signs_nothing_twice_and_stops_nothing() {
-    for node in [0, 1] {
-        for effect in 1..50 {
-            let fault =
-                Fault::CrashAtEffect { node, effect, down: Some(Duration(effect % 7 * 20)) };
-            let mut sim = simulate(Setup::new(&[10; 4]), 4, Plan::calm(1).with(fault));
-            sim.run_until(Timestamp(1_000)).unwrap();
-            check(&sim, 4).unwrap_or_else(|reason| panic!("effect {effect} of {node}: {reason}"));
-            assert!(sim.counters().crashes == 1);
-            assert!(lowest(&sim, 0..4) >= 4, "effect {effect} of {node}: {}", lowest(&sim, 0..4));
-        }
-    }
+    scenarios::restarts_after_any_effect::<HotPokt>(
+        &Setup::new(&[10; 4]),
+        1..50,
+        Timestamp(1_000),
+        4,
+    );
 }
 
 #[test]
 fn a_replica_that_crashes_again_and_again_never_contradicts_itself() {
-    let mut plan = Plan::calm(3);
-    for turn in 1..40 {
-        plan =
-            plan.with(Fault::CrashAtEffect { node: 1, effect: turn * 4, down: Some(Duration(9)) });
-    }
-    let mut sim = simulate(Setup::new(&[10; 4]), 4, plan);
-    sim.run_until(Timestamp(4_000)).unwrap();
-    check(&sim, 4).unwrap();
-    assert!(sim.counters().crashes >= 30);
-    assert!(lowest(&sim, 0..4) >= 15);
+    scenarios::crashes_again_and_again::<HotPokt>(Setup::new(&[10; 4]), 1..40, 4);
 }
 
 #[test]

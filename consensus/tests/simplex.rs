@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::common::{Event, Setup, Sim, check, height, simulate_by};
+use crate::common::{Event, Setup, Sim, check, group, height, lowest, scenarios, simulate_by};
 use pocket_consensus::replica::config::Config;
 use pocket_consensus::schedule::LeaderSchedule;
 use pocket_consensus::{Record, Simplex};
 use pocket_sim::{Fate, Fault, Plan, Window};
-use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -57,14 +56,6 @@ fn story(sim: &Sims, n: usize, at: u64) -> (u64, usize, Vec<u64>) {
             .map_or(u64::MAX, |seen| seen.at.0)
     };
     (proposed.at.0, proposed.node, (0..n).map(decided).collect())
-}
-
-fn lowest(sim: &Sims, nodes: impl IntoIterator<Item = usize>) -> u64 {
-    nodes.into_iter().map(|node| height(sim, node)).min().unwrap()
-}
-
-fn group(nodes: &[usize]) -> BTreeSet<usize> {
-    nodes.iter().copied().collect()
 }
 
 #[test]
@@ -276,32 +267,17 @@ fn a_fifth_of_all_messages_may_be_lost() {
 
 #[test]
 fn a_restart_after_any_effect_signs_nothing_twice_and_stops_nothing() {
-    for node in [0, 1] {
-        for effect in 1..80 {
-            let fault =
-                Fault::CrashAtEffect { node, effect, down: Some(Duration(effect % 7 * 20)) };
-            let plan = Plan::calm(1).with(fault);
-            let mut sim = simulate_by::<Simplex>(Setup::cheap(&[10; 4]), 4, plan);
-            sim.run_until(Timestamp(1_500)).unwrap();
-            check(&sim, 4).unwrap_or_else(|reason| panic!("effect {effect} of {node}: {reason}"));
-            assert!(sim.counters().crashes == 1);
-            assert!(lowest(&sim, 0..4) >= 8, "effect {effect} of {node}: {}", lowest(&sim, 0..4));
-        }
-    }
+    scenarios::restarts_after_any_effect::<Simplex>(
+        &Setup::cheap(&[10; 4]),
+        1..80,
+        Timestamp(1_500),
+        8,
+    );
 }
 
 #[test]
 fn a_replica_that_crashes_again_and_again_never_contradicts_itself() {
-    let mut plan = Plan::calm(3);
-    for turn in 1..60 {
-        plan =
-            plan.with(Fault::CrashAtEffect { node: 1, effect: turn * 4, down: Some(Duration(9)) });
-    }
-    let mut sim = simulate_by::<Simplex>(Setup::cheap(&[10; 4]), 4, plan);
-    sim.run_until(Timestamp(4_000)).unwrap();
-    check(&sim, 4).unwrap();
-    assert!(sim.counters().crashes >= 30);
-    assert!(lowest(&sim, 0..4) >= 15, "{}", lowest(&sim, 0..4));
+    scenarios::crashes_again_and_again::<Simplex>(Setup::cheap(&[10; 4]), 1..60, 4);
 }
 
 /// The block that some have finalized is not lost, though nobody has its body but from the log.
@@ -364,28 +340,5 @@ fn when_all_crash_after_a_nullified_view_they_go_on() {
 
 #[test]
 fn an_equivocating_leader_divides_nobody_and_leaves_proof() {
-    for n in [4, 7] {
-        let mut setup = Setup::cheap(&vec![10; n]);
-        setup.byzantine = group(&[1]);
-        let mut sim = calm(setup, n);
-        sim.run_until(Timestamp(5_000)).unwrap();
-        check(&sim, n).unwrap();
-        assert!(lowest(&sim, (0..n).filter(|&node| node != 1)) >= 20);
-        let phases: BTreeSet<_> = sim
-            .observations()
-            .iter()
-            .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => match evidence.offence().kind {
-                    OffenceKind::Equivocation(phase) => Some(phase),
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        assert!(phases.contains(&Phase::Prepare) && phases.contains(&Phase::Commit), "{phases:?}");
-        let in_blocks = sim.disk(0).chain.iter().flat_map(|entry| entry.block.evidence.iter());
-        let ids: Vec<_> = in_blocks.map(pocket_types::evidence::Evidence::id).collect();
-        assert!(!ids.is_empty(), "evidence goes into blocks");
-        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "and into one each");
-    }
+    scenarios::an_equivocator_leaves_proof::<Simplex>();
 }

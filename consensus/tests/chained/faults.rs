@@ -1,7 +1,5 @@
 //! What every chained protocol promises when nodes crash, messages are lost, leaders lie and epochs end.
 
-use std::collections::BTreeSet;
-
 use pocket_consensus::replica::message::Message;
 use pocket_consensus::{Protocol, Record};
 use pocket_sim::{Fate, Fault, Plan, Window};
@@ -9,21 +7,15 @@ use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
-use crate::common::{Event, Net, Setup, Sim, check, height, node_of, simulate_by};
+use crate::common::{
+    Event, Net, Setup, Sim, check, group, height, lowest, node_of, scenarios, simulate_by,
+};
 
 fn setup(weights: &[u64]) -> Setup {
     let mut setup = Setup::cheap(weights);
     // Three rounds in a row are to be had whoever is missing.
     setup.config.leader_rounds = 4;
     setup
-}
-
-fn lowest<P: Protocol>(sim: &Sim<P>, nodes: impl IntoIterator<Item = usize>) -> u64 {
-    nodes.into_iter().map(|node| height(sim, node)).min().unwrap()
-}
-
-fn group(nodes: &[usize]) -> BTreeSet<usize> {
-    nodes.iter().copied().collect()
 }
 
 #[test]
@@ -98,19 +90,7 @@ fn a_tenth_of_all_messages_may_be_lost() {
 #[test]
 fn a_restart_after_any_effect_signs_nothing_twice_and_stops_nothing() {
     fn restarts<P: Protocol>() {
-        for node in [0, 1] {
-            for effect in 1..40 {
-                let down = Some(Duration(effect % 7 * 20));
-                let fault = Fault::CrashAtEffect { node, effect, down };
-                let mut sim = simulate_by::<P>(setup(&[10; 4]), 4, Plan::calm(1).with(fault));
-                sim.run_until(Timestamp(2_000)).unwrap();
-                let named = |reason| panic!("{:?}, effect {effect} of {node}: {reason}", P::ID);
-                check(&sim, 4).unwrap_or_else(named);
-                assert_eq!(sim.counters().crashes, 1);
-                let lowest = lowest(&sim, 0..4);
-                assert!(lowest >= 4, "{:?}, effect {effect} of {node}: {lowest}", P::ID);
-            }
-        }
+        scenarios::restarts_after_any_effect::<P>(&setup(&[10; 4]), 1..40, Timestamp(2_000), 4);
     }
     crate::chained::each!(restarts());
 }

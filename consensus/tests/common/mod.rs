@@ -12,6 +12,7 @@ pub mod lab;
 pub mod light_chain;
 pub mod oracle;
 pub mod paper;
+pub mod scenarios;
 pub mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -823,6 +824,15 @@ pub fn simulate_by<P: Protocol>(setup: Setup, nodes: usize, plan: Plan) -> Sim<P
 /// Height of a node's chain.
 pub fn height<P: Protocol>(sim: &Sim<P>, node: usize) -> u64 {
     sim.disk(node).chain.len() as u64
+}
+
+/// The lowest height that one of these nodes has.
+pub fn lowest<P: Protocol>(sim: &Sim<P>, nodes: impl IntoIterator<Item = usize>) -> u64 {
+    nodes.into_iter().map(|node| height(sim, node)).min().unwrap()
+}
+
+pub fn group(nodes: &[usize]) -> BTreeSet<usize> {
+    nodes.iter().copied().collect()
 }
 
 /// Nobody honest disagrees, signs twice, signs before storing, or finds honest peers at fault.

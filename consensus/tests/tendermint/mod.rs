@@ -5,10 +5,9 @@ mod rules;
 use std::collections::BTreeSet;
 
 use crate::common::oracle::{self, Costs, DELTA, TIMEOUT, happy, lives, network};
-use crate::common::{Event, Setup, check, height, simulate_by};
+use crate::common::{Event, Setup, check, group, height, lowest, scenarios, simulate_by};
 use pocket_consensus::{Record, Tendermint};
 use pocket_sim::{Fate, Fault, Plan, Window};
-use pocket_types::evidence::OffenceKind;
 use pocket_types::number::{Duration, Height, Ppm, Round, Timestamp};
 use pocket_types::vote::Phase;
 
@@ -16,14 +15,6 @@ type Sim = crate::common::Sim<Tendermint>;
 
 fn simulate(setup: Setup, nodes: usize, plan: Plan) -> Sim {
     simulate_by(setup, nodes, plan)
-}
-
-fn lowest(sim: &Sim, nodes: impl IntoIterator<Item = usize>) -> u64 {
-    nodes.into_iter().map(|node| height(sim, node)).min().unwrap()
-}
-
-fn group(nodes: &[usize]) -> BTreeSet<usize> {
-    nodes.iter().copied().collect()
 }
 
 #[test]
@@ -167,17 +158,12 @@ fn the_minority_catches_up_when_a_partition_heals() {
 
 #[test]
 fn a_restart_after_any_effect_signs_nothing_twice_and_stops_nothing() {
-    for node in [0, 1] {
-        for effect in 1..100 {
-            let fault =
-                Fault::CrashAtEffect { node, effect, down: Some(Duration(effect % 7 * 20)) };
-            let mut sim = simulate(Setup::cheap(&[10; 4]), 4, Plan::calm(1).with(fault));
-            sim.run_until(Timestamp(1_500)).unwrap();
-            check(&sim, 4).unwrap_or_else(|reason| panic!("effect {effect} of {node}: {reason}"));
-            assert!(sim.counters().crashes == 1);
-            assert!(lowest(&sim, 0..4) >= 8, "effect {effect} of {node}: {}", lowest(&sim, 0..4));
-        }
-    }
+    scenarios::restarts_after_any_effect::<Tendermint>(
+        &Setup::cheap(&[10; 4]),
+        1..100,
+        Timestamp(1_500),
+        8,
+    );
 }
 
 /// With one of four down for good, every vote of the others is needed: nothing may be forgotten.
@@ -195,16 +181,7 @@ fn a_restart_after_any_effect_stops_nothing_even_when_everybody_is_needed() {
 
 #[test]
 fn a_replica_that_crashes_again_and_again_never_contradicts_itself() {
-    let mut plan = Plan::calm(3);
-    for turn in 1..40 {
-        plan =
-            plan.with(Fault::CrashAtEffect { node: 1, effect: turn * 6, down: Some(Duration(9)) });
-    }
-    let mut sim = simulate(Setup::cheap(&[10; 4]), 4, plan);
-    sim.run_until(Timestamp(4_000)).unwrap();
-    check(&sim, 4).unwrap();
-    assert!(sim.counters().crashes >= 30);
-    assert!(lowest(&sim, 0..4) >= 15);
+    scenarios::crashes_again_and_again::<Tendermint>(Setup::cheap(&[10; 4]), 1..40, 6);
 }
 
 #[test]
@@ -238,28 +215,7 @@ fn when_all_crash_after_the_lock_the_same_block_is_decided() {
 
 #[test]
 fn an_equivocating_proposer_divides_nobody_and_leaves_proof() {
-    for n in [4, 7] {
-        let mut setup = Setup::cheap(&vec![10; n]);
-        setup.byzantine = group(&[1]);
-        let mut sim = simulate(setup, n, Plan::calm(1));
-        sim.run_until(Timestamp(5_000)).unwrap();
-        check(&sim, n).unwrap();
-        assert!(lowest(&sim, (0..n).filter(|&node| node != 1)) >= 20);
-        let phases: BTreeSet<_> = sim
-            .observations()
-            .iter()
-            .filter_map(|seen| match &seen.event {
-                Event::Evidence(evidence) => match evidence.offence().kind {
-                    OffenceKind::Equivocation(phase) => Some(phase),
-                    _ => None,
-                },
-                _ => None,
-            })
-            .collect();
-        assert!(phases.contains(&Phase::Prepare) && phases.contains(&Phase::Commit), "{phases:?}");
-        let in_blocks = sim.disk(0).chain.iter().flat_map(|entry| entry.block.evidence.iter());
-        assert!(in_blocks.count() > 0, "evidence goes into blocks");
-    }
+    scenarios::an_equivocator_leaves_proof::<Tendermint>();
 }
 
 /// Blocks so fast that a height is over before anything is said again.
