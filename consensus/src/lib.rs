@@ -133,6 +133,7 @@
 //! | `early_flood` | what comes early is kept without bound | `all::traps::early_messages_are_bounded_in_all` |
 //! | `late_votes_lost` | headers name the first two thirds only | `all::happy::the_next_header_names_everybody_who_was_there` |
 //! | `sync_unproved` | blocks of peers need no proof | `all::sync::lies_are_charged_dropped_and_asked_for_elsewhere` |
+//! | `sync_waits_unproved` | a proof by a later block needn't hold before the blocks between are awaited | `all::sync::a_false_proof_by_a_later_block_is_charged_at_once_and_waited_for_by_nobody` |
 //! | `fast_sync_any_root` | a snapshot needs no certified header | `all::fast_sync::who_offers_another_state_than_the_certified_header_names_is_charged` |
 //! | `fast_sync_any_whole` | nobody looks at the root of the whole | `all::fast_sync::chunks_that_are_not_the_whole_state_are_discarded` |
 //! | `fast_sync_forgets` | a liar need only come back | `all::fast_sync::a_liar_that_comes_back_is_not_let_in` |

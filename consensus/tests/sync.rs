@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Setup, height, public, simulate};
+use crate::common::{Setup, height, public, simulate, simulate_by};
 use pocket_consensus::replica::config::MAX_BLOCK_BYTES;
 use pocket_consensus::replica::message::Proposal;
 use pocket_consensus::sync::message::{MAX_RANGE, MAX_RANGE_BYTES};
@@ -10,7 +10,7 @@ use pocket_consensus::sync::serve::{self, RequestError};
 use pocket_consensus::sync::{
     Config, DecidedBlock, Input, Output, Range, RangeRequest, Sync, SyncMessage, SyncRefusal,
 };
-use pocket_consensus::{HotPokt, Replica, Tip, replica};
+use pocket_consensus::{HotPokt, Jolteon, Replica, Tip, replica};
 use pocket_sim::Plan;
 use pocket_types::block::{Block, Header};
 use pocket_types::codec::{Bytes, List, Wire, decode, encode, encoded_len};
@@ -355,4 +355,139 @@ fn whatever_is_decided_fits_a_message() {
     let config =
         replica::config::Config { max_block_bytes: MAX_BLOCK_BYTES + 1, ..crate::common::config() };
     assert!(Replica::<HotPokt>::recover(config, None, setup.genesis(), []).is_err());
+}
+
+/// A chain of Jolteon's with a dead validator: a leader who dies with a certificate leaves blocks that
+/// only later ones decide. Gives the first block that is decided so, and by how far a later one.
+fn chained_history() -> (Setup, Vec<DecidedBlock>, u64, u64) {
+    let mut setup = Setup::cheap(&[10; 4]);
+    setup.config.leader_rounds = 1;
+    let mut sim = simulate_by::<Jolteon>(setup.clone(), 4, Plan::calm(1));
+    sim.crash(2, None);
+    sim.run_until(Timestamp(20_000)).unwrap();
+    let chain = sim.disk(0).chain.clone();
+    let later = |block: &DecidedBlock| {
+        let (own, proof) = (block.block.header.height.0, block.proof.header()?.height.0);
+        (own > 1 && proof > own).then_some((own, proof))
+    };
+    let (own, proof) = chain.iter().find_map(later).unwrap();
+    (setup, chain, own, proof)
+}
+
+fn charged(outputs: &[Output]) -> Vec<usize> {
+    let peers = outputs.iter().filter_map(|output| match output {
+        Output::Misbehaviour { peer, .. } => Some(crate::common::node_of(peer)),
+        _ => None,
+    });
+    peers.collect()
+}
+
+fn announced_block(peer: usize, block: DecidedBlock) -> Input {
+    Input::Message { from: public(peer), message: SyncMessage::Decided(Box::new(block)) }
+}
+
+#[test]
+fn a_block_that_a_later_one_decides_waits_for_the_blocks_between() {
+    let (setup, chain, own, proof) = chained_history();
+    let mut lab = Lab::new(&setup);
+    for block in &chain[..own as usize - 1] {
+        lab.feed(announced_block(0, block.clone()));
+    }
+    let start = lab.sync.tip().height().0;
+    assert!(start < own);
+    // Whatever is missing up to the descendant is asked for, of whoever showed that it is there.
+    let mut open = requests(&lab.feed(announced_block(1, chain[own as usize - 1].clone())));
+    while let Some((peer, (from, count))) = open.pop_first() {
+        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
+    }
+    assert!(lab.sync.tip().height().0 >= proof, "{} of {own}, {proof}", lab.sync.tip().height());
+    assert_eq!(lab.applied, (1..=lab.sync.tip().height().0).collect::<Vec<_>>());
+}
+
+/// Found in review: an unchecked proof whose header lies far ahead occupied the place of the next block
+/// until somebody had all the blocks up to there.
+#[test]
+fn a_false_proof_by_a_later_block_is_charged_at_once_and_waited_for_by_nobody() {
+    let (setup, chain, own, _) = chained_history();
+    let mut lab = Lab::new(&setup);
+    for block in &chain[..own as usize - 1] {
+        lab.feed(announced_block(0, block.clone()));
+    }
+    let next = lab.sync.tip().height().next();
+    let mut lie = chain[next.0 as usize - 1].clone();
+    let mut links = lie.proof.links.into_vec();
+    for (index, link) in links.iter_mut().enumerate() {
+        link.header.height = Height(next.0 + 8 + index as u64);
+        link.certificate.data.height = link.header.height;
+        link.certificate.data.block = link.header.id();
+    }
+    lie.proof = FinalityProof { links: List::new(links).unwrap() };
+    let outputs = lab.feed(announced_block(1, lie));
+    assert_eq!(charged(&outputs), [1]);
+    assert_eq!(lab.sync.pending(), 0);
+    lab.feed(announced_block(0, chain[next.0 as usize - 1].clone()));
+    assert!(lab.sync.tip().height() >= next || lab.sync.pending() == 1);
+}
+
+/// The proof is true, and the block isn't its ancestor: at the latest, the true blocks between show whose
+/// lie it is.
+#[test]
+fn a_block_that_is_no_ancestor_of_the_one_that_its_proof_decides_is_charged() {
+    let (setup, chain, own, proof) = chained_history();
+    let mut lab = Lab::new(&setup);
+    let mut open = requests(&lab.announce(0, own - 1));
+    while let Some((peer, (from, count))) = open.pop_first() {
+        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
+    }
+    let next = lab.sync.tip().height().next();
+    let mut lie = chain[own as usize - 1].clone();
+    if next.0 != own {
+        lie.block = chain[next.0 as usize - 1].block.clone();
+    }
+    lie.block.header.state_root = Hash([9; 32]);
+    let outputs = lab.feed(announced_block(1, lie));
+    // Another peer has them all.
+    let mut outputs = outputs;
+    outputs.extend(lab.announce(0, proof));
+    let (mut open, mut liars) = (requests(&outputs), charged(&outputs));
+    while let Some((peer, (from, count))) = open.pop_first() {
+        let outputs = lab.answer(peer, range(&chain, from, count));
+        liars.extend(charged(&outputs));
+        open.extend(requests(&outputs));
+        if open.is_empty() && lab.sync.tip().height().0 < proof {
+            lab.now = lab.sync.next_deadline().unwrap();
+            open.extend(requests(&lab.feed(Input::from(Tick))));
+        }
+    }
+    assert_eq!(liars, [1]);
+    assert!(lab.sync.tip().height().0 >= proof);
+}
+
+/// However little room there is, the blocks that prove the next one are let in.
+#[test]
+fn bytes_that_are_full_do_not_keep_out_what_proves_the_next_block() {
+    let (setup, chain, _, _) = chained_history();
+    let mut lab = Lab::new(&setup);
+    lab.sync =
+        Sync::new(Config { max_bytes: 1, per_request: 1, ..config() }, setup.genesis()).unwrap();
+    let mut open = requests(&lab.announce(0, chain.len() as u64));
+    while let Some((peer, (from, count))) = open.pop_first() {
+        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
+    }
+    assert!(lab.sync.tip().height().0 + 4 >= chain.len() as u64, "{}", lab.sync.tip().height());
+}
+
+#[test]
+fn a_liar_that_leaves_and_comes_back_is_asked_last() {
+    let (setup, chain) = history();
+    let mut lab = Lab::new(&setup);
+    lab.announce(0, 20);
+    lab.answer(0, range(&chain, 1, 4));
+    assert_eq!(lab.applied, [], "more than was asked for");
+    lab.feed(Input::Gone { peer: public(0) });
+    lab.announce(1, 20);
+    lab.now = Timestamp(5_000);
+    lab.announce(0, 20);
+    let asked = requests(&lab.feed(Input::from(Tick)));
+    assert_eq!(asked.values().min(), asked.get(&1), "{asked:?}");
 }

@@ -9,7 +9,8 @@ pub struct Config {
     pub window: u64,
     /// How many blocks one request asks for; at most [`MAX_RANGE`](super::message::MAX_RANGE).
     pub per_request: u64,
-    /// The most bytes of blocks that are kept before they are applied. One answer may go beyond.
+    /// The most bytes of blocks that are kept before they are applied. One answer may go beyond, and
+    /// so may blocks that prove the next one.
     pub max_bytes: usize,
     /// A request unanswered for this long goes to another peer.
     pub timeout: Duration,

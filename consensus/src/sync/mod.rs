@@ -1,9 +1,12 @@
 //! Bringing decided blocks: ranges from several peers, verified before use, applied in order.
 //!
-//! Every block is checked against the validators that the block before it promised, just before it is
-//! applied; until then it only takes up (bounded) room. A peer whose block doesn't hold is charged,
+//! Every block is checked against the validators that the block before it promised, as soon as that one
+//! is applied; until then it only takes up (bounded) room. A peer whose block doesn't hold is charged,
 //! everything else that it sent is dropped, and others are asked. Validator sets need not be sent:
 //! executing blocks yields them.
+//!
+//! Chained protocols decide a block by its descendants, and a proof may be a later block's. It must hold
+//! before anything is waited for: so the blocks in between exist, and only they are awaited.
 //!
 //! The machine keeps no records: what is applied, the host has committed.
 
@@ -60,6 +63,8 @@ struct Pending {
     from: PublicKey,
     block: Box<DecidedBlock>,
     bytes: usize,
+    /// Whether its proof, a descendant's, is known to hold.
+    proved: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -130,7 +135,7 @@ impl Sync {
             Input::Announced { peer, height } => {
                 self.peers.announce(peer, height, self.config.max_peers);
             }
-            Input::Gone { peer } => self.peers.remove(&peer),
+            Input::Gone { peer } => self.peers.leave(&peer),
             Input::Applied { block, change } => self.applied(block, change)?,
             Input::Rejected { block, reason } => {
                 if self.applying.as_ref().is_some_and(|applying| applying.id == block) {
@@ -216,7 +221,7 @@ impl Sync {
         }
         let bytes = codec::encoded_len(&block);
         self.bytes += bytes;
-        self.pending.insert(height, Pending { from, block, bytes });
+        self.pending.insert(height, Pending { from, block, bytes, proved: false });
     }
 
     fn take(&mut self, height: Height) -> Option<Pending> {
@@ -251,36 +256,39 @@ impl Sync {
 
     /// Whether the next block is here and proved; false while it isn't, or while blocks between it and
     /// the descendant that its proof decides are missing. Gives whose block doesn't hold.
-    fn verify(&self, height: Height) -> Result<bool, Box<(PublicKey, SyncRefusal)>> {
-        let Some(Pending { from, block, .. }) = self.pending.get(&height) else { return Ok(false) };
-        let refused = |error| Box::new((*from, SyncRefusal::Finality { height, error }));
-        let (header, trusted) = (&block.block.header, self.tip.trusted());
-        let Some(decided) = block.proof.header() else { return Ok(false) };
+    fn verify(&mut self, height: Height) -> Result<bool, Box<(PublicKey, SyncRefusal)>> {
+        let Some(next) = self.pending.get_mut(&height) else { return Ok(false) };
+        let from = next.from;
+        let refused = |error| Box::new((from, SyncRefusal::Finality { height, error }));
+        let (header, trusted) = (&next.block.block.header, self.tip.trusted());
+        let Some(decided) = next.block.proof.header().cloned() else { return Ok(false) };
+        let validators = self.tip.validators();
         if decided.height == height {
             if trap!("sync_unproved") {
                 return Ok(true);
             }
-            let (mut trusted, validators) = (trusted, self.tip.validators());
-            return trusted.advance(&block.proof, validators).map(|_| true).map_err(refused);
+            let mut trusted = trusted;
+            return trusted.advance(&next.block.proof, validators).map(|_| true).map_err(refused);
         }
-        let between = (height.next().0..decided.height.0).map(Height);
-        let Some(between) = between.map(|h| self.pending.get(&h)).collect::<Option<Vec<_>>>()
-        else {
-            return Ok(false);
-        };
-        let rules = [
-            (header.chain == trusted.chain, "another network"),
-            (header.parent == trusted.block, "another parent"),
-            (header.time > trusted.time, "not later than its parent"),
-            (header.validators == trusted.next_validators, "another validator set"),
-        ];
-        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
-            return Err(refused(FinalityError::Chain { what }));
+        if !next.proved {
+            let rules = [
+                (header.chain == trusted.chain, "another network"),
+                (header.parent == trusted.block, "another parent"),
+                (header.time > trusted.time, "not later than its parent"),
+                (header.validators == trusted.next_validators, "another validator set"),
+            ];
+            if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
+                return Err(refused(FinalityError::Chain { what }));
+            }
+            if !trap!("sync_waits_unproved") {
+                next.block.proof.verify(validators).map_err(refused)?;
+            }
+            next.proved = true;
         }
-        block.proof.verify(self.tip.validators()).map_err(refused)?;
         // From the decided descendant down, each names its parent.
         let mut parent = decided.parent;
-        for below in between.into_iter().rev().chain(self.pending.get(&height)) {
+        for below in (height.0..decided.height.0).rev().map(Height) {
+            let Some(below) = self.pending.get(&below) else { return Ok(false) };
             let header = &below.block.block.header;
             if header.id() != parent {
                 return Err(Box::new((below.from, SyncRefusal::OtherBlock(header.height))));
@@ -290,11 +298,20 @@ impl Sync {
         Ok(true)
     }
 
+    /// The highest block that the next one needs: without it, that can't be applied.
+    fn needed(&self) -> Height {
+        let next = self.tip.height().next();
+        let pending = self.pending.get(&next).filter(|pending| pending.proved);
+        let decided = pending.and_then(|pending| pending.block.proof.header());
+        decided.and_then(|decided| decided.height.previous()).map_or(next, |last| last.max(next))
+    }
+
     fn request(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         let first = self.tip.height().next();
         let end = Height(first.0.saturating_add(self.config.window));
+        let needed = self.needed();
         let mut height = first;
-        while height < end && (height == first || self.bytes < self.config.max_bytes) {
+        while height < end && (height <= needed || self.bytes < self.config.max_bytes) {
             if !self.is_wanted(height) {
                 height = height.next();
                 continue;

@@ -58,8 +58,14 @@ impl Peers {
         self.0.get_mut(key)
     }
 
-    pub(crate) fn remove(&mut self, key: &PublicKey) {
-        self.0.remove(key);
+    /// Forgets a peer, but for its failures, which make it the last to be asked when it comes back and
+    /// the first to make room.
+    pub(crate) fn leave(&mut self, key: &PublicKey) {
+        if let Some(peer) = self.0.get_mut(key).filter(|peer| peer.failures > 0) {
+            (peer.height, peer.asked) = (Height::GENESIS, None);
+        } else {
+            self.0.remove(key);
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&PublicKey, &Peer)> {
