@@ -136,6 +136,7 @@
 //! | `sync_waits_unproved` | a proof by a later block needn't hold before the blocks between are awaited | `all::sync::a_false_proof_by_a_later_block_is_charged_at_once_and_waited_for_by_nobody` |
 //! | `fast_sync_any_root` | a snapshot needs no certified header | `all::fast_sync::who_offers_another_state_than_the_certified_header_names_is_charged` |
 //! | `fast_sync_any_whole` | nobody looks at the root of the whole | `all::fast_sync::chunks_that_are_not_the_whole_state_are_discarded` |
+//! | `fast_sync_blames_peers` | what the host lost is charged to who served | `all::fast_sync::a_chunk_that_the_host_lost_is_charged_to_nobody` |
 //! | `fast_sync_forgets` | a liar need only come back | `all::fast_sync::a_liar_that_comes_back_is_not_let_in` |
 #![cfg_attr(not(feature = "std"), no_std)]
 #![forbid(unsafe_code)]

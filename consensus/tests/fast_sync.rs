@@ -36,6 +36,11 @@ fn root_of<'c>(chunks: impl IntoIterator<Item = &'c Vec<u8>>) -> Hash {
     hasher.finish()
 }
 
+/// A later state, which the chain certifies and no honest peer has.
+fn later() -> Snapshot {
+    Snapshot { height: Height(HEIGHT.0 + 50), root: Hash([8; 32]), chunks: CHUNKS }
+}
+
 fn snapshot() -> Snapshot {
     Snapshot { height: HEIGHT, root: root_of(&state()), chunks: CHUNKS }
 }
@@ -59,9 +64,11 @@ enum Kind {
     Flooding,
     /// Offers more chunks of the right state than there are, and sends none.
     Mute,
+    /// Offers a later state, a true one, and sends nothing of it.
+    Newer,
 }
 
-const LIARS: [Kind; 8] = [
+const LIARS: [Kind; 9] = [
     Kind::Silent,
     Kind::Garbage,
     Kind::OtherRoot,
@@ -70,6 +77,7 @@ const LIARS: [Kind; 8] = [
     Kind::Forgetful,
     Kind::Flooding,
     Kind::Mute,
+    Kind::Newer,
 ];
 
 /// The machine, its host, and peers that answer after a while.
@@ -180,7 +188,8 @@ impl Net {
         match output {
             Output::Send { to, message } => self.answer(to, message),
             Output::Trust { height } => {
-                let root = (height == HEIGHT).then(|| snapshot().root);
+                let true_ones = [snapshot(), later()];
+                let root = true_ones.iter().find(|one| one.height == height).map(|one| one.root);
                 self.later(Input::Trusted { height, root });
             }
             Output::Restore { snapshot, index, bytes } => {
@@ -214,13 +223,14 @@ impl Net {
         let true_one = snapshot();
         match message {
             _ if kind == Kind::Silent => {}
-            FastSyncMessage::Request(_) if kind == Kind::Mute => {}
+            FastSyncMessage::Request(_) if matches!(kind, Kind::Mute | Kind::Newer) => {}
             FastSyncMessage::Ask => {
                 let offer = match kind {
                     Kind::OtherRoot => Snapshot { root: Hash([9; 32]), ..true_one },
                     Kind::TooHigh => Snapshot { height: Height(u64::MAX), ..true_one },
                     Kind::Short => Snapshot { chunks: CHUNKS - 2, ..true_one },
                     Kind::Mute => Snapshot { chunks: CHUNKS + 1, ..true_one },
+                    Kind::Newer => later(),
                     _ => true_one,
                 };
                 self.say(peer, FastSyncMessage::Offers(List::new(vec![offer]).unwrap()));
@@ -284,7 +294,7 @@ fn who_offers_another_state_than_the_certified_header_names_is_charged() {
 }
 
 #[test]
-fn who_offers_a_height_beyond_the_chain_is_charged() {
+fn who_offers_a_height_that_cannot_be_certified_is_left_alone_for_a_while() {
     let mut net = Net::new(Config::default(), &[Kind::Silent, Kind::Honest], 1);
     net.inputs.clear();
     let high = Snapshot { height: Height(u64::MAX), ..snapshot() };
@@ -292,9 +302,8 @@ fn who_offers_a_height_beyond_the_chain_is_charged() {
     assert_eq!(outputs, [Output::Trust { height: high.height }]);
     net.handle(Input::Message { from: key(1), message: offers(&[snapshot()]) });
     let outputs = net.handle(Input::Trusted { height: high.height, root: None });
-    let reason = FastSyncRefusal::Uncertified(high.height);
-    let expected =
-        [Output::Misbehaviour { peer: key(0), reason }, Output::Trust { height: HEIGHT }];
+    let what = "offer of a height that can't be certified now";
+    let expected = [Output::Dropped { peer: key(0), what }, Output::Trust { height: HEIGHT }];
     assert_eq!(outputs, expected, "and the next best is looked at");
 }
 
@@ -315,6 +324,28 @@ fn silent_peers_are_waited_for_once_and_then_less_and_less() {
 fn who_offers_more_than_anybody_and_sends_nothing_stops_nobody() {
     let net = synced(&[Kind::Mute, Kind::Honest, Kind::Mute]);
     assert_eq!(net.done, Some(snapshot()));
+}
+
+/// Found in review: it stalled whoever believed it, for ever.
+#[test]
+fn who_offers_a_true_state_that_nobody_else_has_and_sends_nothing_stops_nobody() {
+    let net = synced(&[Kind::Newer, Kind::Honest, Kind::Newer]);
+    assert!(net.charged.is_empty());
+    assert!(net.now < 2 * MINUTES, "{}", net.now);
+}
+
+/// Found in review: the chunks that the host had before it started were taken for granted, and all who
+/// served the rest were charged.
+#[test]
+fn a_chunk_that_the_host_lost_is_charged_to_nobody() {
+    let mut net = Net::new(Config::default(), &[Kind::Honest, Kind::Honest], 1);
+    net.sync = FastSync::resume(net.config, snapshot(), [0, 1, 2, 7]).unwrap();
+    for index in [0, 1, 2] {
+        net.restored.insert(index, state()[index as usize].clone());
+    }
+    net.run(MINUTES);
+    net.check().unwrap();
+    assert_eq!((net.charged, net.discarded), (BTreeSet::new(), 1));
 }
 
 #[test]
@@ -430,6 +461,7 @@ fn bounds_that_make_no_sense_are_named() {
         Config { timeout: Duration(0), ..Config::default() },
         Config { cooldown: Duration(0), ..Config::default() },
         Config { max_restoring: 0, ..Config::default() },
+        Config { max_remembered: 0, ..Config::default() },
     ];
     for config in bad {
         assert!(matches!(FastSync::new(config), Err(FastSyncError::Config(_))));
@@ -489,6 +521,7 @@ impl Total for Asked {
             ("snapshot dropped", count(Kind::Forgetful)),
             ("flood", count(Kind::Flooding)),
             ("offers without chunks", count(Kind::Mute)),
+            ("later state without chunks", count(Kind::Newer)),
         ]
     }
 }

@@ -46,9 +46,6 @@ pub enum FastSyncRefusal {
         /// The header's.
         expected: Hash,
     },
-    /// No header of that height can be certified: it lies beyond the chain.
-    #[error("offers a state of height {0}, where nothing is certified")]
-    Uncertified(Height),
     /// The chunk is no part of the state whose root it was asked for by.
     #[error("chunk {index} doesn't belong to the state")]
     Chunk {

@@ -34,7 +34,8 @@ pub enum Input {
     Trusted {
         /// The height asked for.
         height: Height,
-        /// The state root of the certified header; none if there is no such header yet.
+        /// The state root of the certified header; none if none could be certified in the time that the
+        /// host gives it.
         root: Option<Hash>,
     },
     /// Answers [`Output::Restore`](super::Output::Restore): whether the chunk is proved to be a part

@@ -1,22 +1,25 @@
 //! Fast sync: the state of a recent block from a snapshot, instead of executing all blocks up to it.
 //!
 //! 1. Peers **offer** snapshots: height, state root, number of chunks.
-//! 2. The offer of the greatest height is looked at first. A [light client](crate::light) that started
+//! 2. The newest offer of those who failed least is looked at first. A [light client](crate::light) that started
 //!    from a checkpoint somebody trusts **certifies** the header of that height
-//!    ([`Output::Trust`]); who offers another root than that header names lied.
+//!    ([`Output::Trust`]); who offers another root than that header names lied, and who offers a height
+//!    that can't be certified now is left alone for a while.
 //! 3. **Chunks** are fetched from all who offer that very snapshot, one from each at a time, and handed
 //!    to the host as they come ([`Output::Restore`]), who checks each against the root and stores it.
 //!    A chunk that doesn't hold is charged to its sender and fetched from somebody else.
 //! 4. When all are there, the root of the **whole** is compared with the header's
 //!    ([`Output::Finish`]), and the machine is [done](Output::Done). [`Sync`](crate::Sync) brings the
-//!    blocks since, from a [`Tip`](crate::Tip) that the light client's proof of that height makes.
+//!    blocks since, from a [`Tip`](crate::Tip) that the light client's block of that height makes
+//!    ([`Tip::stored`](crate::Tip::stored)): its proof, its two validator sets, and the set of the
+//!    height two later, which lies in the restored state.
 //!
 //! # What is safe, and why
 //!
 //! The root is compared with a header that more than two thirds of the validators signed, so no peer,
 //! nor all of them together, can make us take a false state. What liars can do is waste time: a false
 //! offer costs a question to our light client, a false chunk one message, and each lie is the last of
-//! its peer. Who doesn't answer is asked less and less often, and what he failed at is remembered when
+//! its peer for as long as [it is remembered](Config::max_remembered). Who doesn't answer is asked less and less often, and what he failed at is remembered when
 //! he makes room for others: as long as one peer serves, its turn comes.
 //!
 //! Everything that peers can grow is bounded: peers, offers of each, one request open with each,
@@ -93,6 +96,7 @@ mod peers;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use core::convert::Infallible;
 
 use pocket_types::hash::Hash;
@@ -117,8 +121,8 @@ pub struct FastSync {
     config: Config,
     peers: Peers,
     stage: Stage,
-    /// Chunks that the host has of a snapshot since before it started.
-    kept: Option<(Snapshot, Chunks)>,
+    /// What was restored of a snapshot before the host started, or while somebody offered it.
+    kept: Option<Restoring>,
     /// When to ask for offers again.
     again: Timestamp,
 }
@@ -131,7 +135,10 @@ enum Stage {
     Trusting(Height),
     Restoring(Restoring),
     /// The host computes the root of the whole.
-    Finishing(Snapshot),
+    Finishing {
+        snapshot: Snapshot,
+        resumed: bool,
+    },
     Done(Snapshot),
 }
 
@@ -146,6 +153,8 @@ struct Chunks {
 struct Restoring {
     snapshot: Snapshot,
     restored: Chunks,
+    /// Whether the host says that it had some chunks before it started.
+    resumed: bool,
     /// Chunks that the host is restoring, and who sent them.
     handed: BTreeMap<u32, PublicKey>,
     /// Below this, all are restored, handed out or asked for, but those that failed, and those that
@@ -181,6 +190,7 @@ impl FastSync {
             (config.cooldown.0 > 0, "cooldown must be positive"),
             (config.max_peers > 0, "max_peers must be positive"),
             (config.max_restoring > 0, "max_restoring must be positive"),
+            (config.max_remembered > 0, "max_remembered must be positive"),
         ];
         if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
             return Err(FastSyncError::Config(what));
@@ -200,14 +210,16 @@ impl FastSync {
         have: impl IntoIterator<Item = u32>,
     ) -> Result<Self, FastSyncError> {
         let mut sync = Self::new(config)?;
-        let mut chunks = Chunks::new(snapshot.chunks.min(MAX_CHUNKS));
+        let chunks = snapshot.chunks.min(MAX_CHUNKS);
+        let mut kept = Restoring::new(Snapshot { chunks, ..snapshot });
         for got in have {
-            if got >= snapshot.chunks.min(MAX_CHUNKS) {
+            if got >= chunks {
                 return Err(FastSyncError::NoSuchChunk { got, chunks: snapshot.chunks });
             }
-            chunks.add(got);
+            kept.restored.add(got);
+            kept.resumed = true;
         }
-        sync.kept = Some((snapshot, chunks));
+        sync.kept = Some(kept);
         Ok(sync)
     }
 
@@ -216,7 +228,7 @@ impl FastSync {
         match &self.stage {
             Stage::Choosing | Stage::Trusting(_) => None,
             Stage::Restoring(state) => Some((state.snapshot, state.restored.count)),
-            Stage::Finishing(snapshot) | Stage::Done(snapshot) => {
+            Stage::Finishing { snapshot, .. } | Stage::Done(snapshot) => {
                 Some((*snapshot, snapshot.chunks))
             }
         }
@@ -237,7 +249,7 @@ impl FastSync {
                     self.charge(from, reason, out);
                 }
             }
-            Input::Trusted { height, root } => self.trusted(height, root, out),
+            Input::Trusted { height, root } => self.trusted(now, height, root, out),
             Input::Restored { index, holds } => self.restored(index, holds, out),
             Input::Finished { root } => self.finished(root, out),
         }
@@ -258,10 +270,11 @@ impl FastSync {
     /// What a peer was asked for is to be asked of somebody else.
     fn release_request(&mut self, peer: &PublicKey) {
         let asked = self.peers.get_mut(peer).and_then(|peer| peer.asked.take());
-        if let (Some(Asked { chunk: Some(index), .. }), Stage::Restoring(state)) =
+        if let (Some(Asked { chunk: Some(request), .. }), Stage::Restoring(state)) =
             (asked, &mut self.stage)
+            && state.asks(&request)
         {
-            state.failed.insert(index);
+            state.failed.insert(request.index);
         }
     }
 
@@ -315,17 +328,17 @@ impl FastSync {
     }
 
     fn on_chunk(&mut self, now: Timestamp, from: PublicKey, chunk: Chunk, out: &mut Vec<Output>) {
-        let ChunkRequest { height, root, index } = chunk.request;
         let unasked = Output::Dropped { peer: from, what: "chunk that is not waited for" };
-        let Stage::Restoring(state) = &mut self.stage else { return out.push(unasked) };
-        let snapshot = state.snapshot;
         let Some(peer) = self.peers.get_mut(&from) else { return out.push(unasked) };
-        let asked = peer.asked.is_some_and(|asked| asked.chunk == Some(index));
-        if !asked || (height, root) != (snapshot.height, snapshot.root) {
-            // Late, or of a snapshot that was given up.
+        if peer.asked.take_if(|asked| asked.chunk == Some(chunk.request)).is_none() {
             return out.push(unasked);
         }
-        peer.asked = None;
+        // Perhaps of a snapshot that was given up since.
+        let Stage::Restoring(state) = &mut self.stage else { return out.push(unasked) };
+        if !state.asks(&chunk.request) {
+            return out.push(unasked);
+        }
+        let (snapshot, index) = (state.snapshot, chunk.request.index);
         if let Some(bytes) = chunk.bytes {
             state.handed.insert(index, from);
             out.push(Output::Restore { snapshot, index, bytes });
@@ -340,7 +353,13 @@ impl FastSync {
     }
 
     /// The light client's answer.
-    fn trusted(&mut self, height: Height, root: Option<Hash>, out: &mut Vec<Output>) {
+    fn trusted(
+        &mut self,
+        now: Timestamp,
+        height: Height,
+        root: Option<Hash>,
+        out: &mut Vec<Output>,
+    ) {
         if !matches!(self.stage, Stage::Trusting(asked) if asked == height) {
             return;
         }
@@ -355,32 +374,37 @@ impl FastSync {
                     let reason = FastSyncRefusal::Root { height, got: offer.root, expected };
                     self.charge(peer, reason, out);
                 }
-                (Some(_), None) => self.charge(peer, FastSyncRefusal::Uncertified(height), out),
+                (Some(_), None) => {
+                    // Perhaps the chain, or who serves our light client, isn't as far yet.
+                    if let Some(offers) = &mut known.offers {
+                        offers.retain(|offer| offer.height != height);
+                    }
+                    known.fail(now, &self.config);
+                    let what = "offer of a height that can't be certified now";
+                    out.push(Output::Dropped { peer, what });
+                }
                 _ => {}
             }
         }
-        // Of different numbers of chunks, that of the most peers is tried first.
-        let all = self.peers.iter().flat_map(|(_, peer)| offered(peer));
-        let mut votes: BTreeMap<Snapshot, usize> = BTreeMap::new();
-        for offer in all.filter(|offer| offer.height == height) {
-            *votes.entry(*offer).or_default() += 1;
-        }
-        let Some((&snapshot, _)) = votes.iter().max_by_key(|(_, count)| **count) else { return };
-        let kept = match self.kept.take() {
-            Some((kept, chunks)) if kept == snapshot => chunks,
-            Some((other, _)) => {
-                out.push(Output::Discard { snapshot: other });
-                Chunks::new(snapshot.chunks)
+        // Of different numbers of chunks, that of who failed least is tried first, then that of the most.
+        let mut votes: BTreeMap<Snapshot, (Reverse<u32>, usize)> = BTreeMap::new();
+        for (_, peer) in self.peers.iter() {
+            for offer in offered(peer).filter(|offer| offer.height == height) {
+                let (least, count) = votes.entry(*offer).or_insert((Reverse(u32::MAX), 0));
+                *least = (*least).max(Reverse(peer.failures));
+                *count += 1;
             }
-            None => Chunks::new(snapshot.chunks),
+        }
+        let Some((&snapshot, _)) = votes.iter().max_by_key(|(_, votes)| **votes) else { return };
+        let kept = match self.kept.take() {
+            Some(kept) if kept.snapshot == snapshot => Some(kept),
+            Some(other) => {
+                out.push(Output::Discard { snapshot: other.snapshot });
+                None
+            }
+            None => None,
         };
-        self.stage = Stage::Restoring(Restoring {
-            snapshot,
-            restored: kept,
-            handed: BTreeMap::new(),
-            next: 0,
-            failed: BTreeSet::new(),
-        });
+        self.stage = Stage::Restoring(kept.unwrap_or_else(|| Restoring::new(snapshot)));
     }
 
     /// The host's verdict on a chunk.
@@ -397,7 +421,7 @@ impl FastSync {
 
     /// The root of the whole.
     fn finished(&mut self, root: Hash, out: &mut Vec<Output>) {
-        let Stage::Finishing(snapshot) = self.stage else { return };
+        let Stage::Finishing { snapshot, resumed } = self.stage else { return };
         if root == snapshot.root || trap!("fast_sync_any_whole") {
             self.stage = Stage::Done(snapshot);
             out.push(Output::Done { snapshot });
@@ -405,6 +429,10 @@ impl FastSync {
         }
         self.stage = Stage::Choosing;
         out.push(Output::Discard { snapshot });
+        if resumed && !trap!("fast_sync_blames_peers") {
+            // What the host had may be what is wrong: without it, it will show.
+            return;
+        }
         let Snapshot { height, chunks, .. } = snapshot;
         for peer in self.peers.those(|peer| offered(peer).any(|offer| *offer == snapshot)) {
             self.charge(peer, FastSyncRefusal::Incomplete { height, chunks }, out);
@@ -415,8 +443,11 @@ impl FastSync {
     fn pump(&mut self, now: Timestamp, out: &mut Vec<Output>) {
         self.ask_for_offers(now, out);
         if matches!(self.stage, Stage::Choosing) {
-            let all = self.peers.iter().flat_map(|(_, peer)| offered(peer));
-            if let Some(height) = all.map(|offer| offer.height).max() {
+            // The newest of those that come from who failed least.
+            let all = self.peers.iter().flat_map(|(_, peer)| {
+                offered(peer).map(|offer| (Reverse(peer.failures), offer.height))
+            });
+            if let Some((_, height)) = all.max() {
                 self.stage = Stage::Trusting(height);
                 out.push(Output::Trust { height });
             }
@@ -424,7 +455,7 @@ impl FastSync {
         let Stage::Restoring(state) = &mut self.stage else { return };
         let snapshot = state.snapshot;
         if state.restored.count == snapshot.chunks {
-            self.stage = Stage::Finishing(snapshot);
+            self.stage = Stage::Finishing { snapshot, resumed: state.resumed };
             return out.push(Output::Finish { snapshot });
         }
         if state.handed.is_empty() && self.peers.fetching() == 0 {
@@ -438,17 +469,19 @@ impl FastSync {
                 break;
             };
             state.take(index);
+            let request = ChunkRequest { height: snapshot.height, root: snapshot.root, index };
             if let Some(peer) = self.peers.get_mut(&to) {
                 let deadline = now.after(self.config.timeout);
-                peer.asked = Some(Asked { chunk: Some(index), deadline });
+                peer.asked = Some(Asked { chunk: Some(request), deadline });
             }
-            let request = ChunkRequest { height: snapshot.height, root: snapshot.root, index };
             out.push(Output::Send { to, message: FastSyncMessage::Request(request) });
         }
         // Nobody is left who has it: what was restored waits for somebody who does.
         let served = self.peers.iter().any(|(_, peer)| offered(peer).any(|o| *o == snapshot));
         if !served && state.handed.is_empty() {
-            self.kept = Some((snapshot, state.restored.clone()));
+            (state.next, state.handed) = (0, BTreeMap::new());
+            state.failed.clear();
+            self.kept = Some(state.clone());
             self.stage = Stage::Choosing;
             self.pump(now, out);
         }
@@ -456,7 +489,7 @@ impl FastSync {
 
     /// Asks those who have offered nothing yet, and from time to time those who have.
     fn ask_for_offers(&mut self, now: Timestamp, out: &mut Vec<Output>) {
-        if matches!(self.stage, Stage::Finishing(_) | Stage::Done(_)) {
+        if matches!(self.stage, Stage::Finishing { .. } | Stage::Done(_)) {
             return;
         }
         if now >= self.again {
@@ -492,6 +525,23 @@ fn offered(peer: &Peer) -> impl Iterator<Item = &Snapshot> {
 }
 
 impl Restoring {
+    fn new(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot,
+            restored: Chunks::new(snapshot.chunks),
+            resumed: false,
+            handed: BTreeMap::new(),
+            next: 0,
+            failed: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a request is for a chunk of this snapshot.
+    fn asks(&self, request: &ChunkRequest) -> bool {
+        (request.height, request.root) == (self.snapshot.height, self.snapshot.root)
+            && request.index < self.snapshot.chunks
+    }
+
     /// Whether a peer has the snapshot, and all that it sent is judged: it may be a liar.
     fn may_ask(&self, key: &PublicKey, peer: &Peer) -> bool {
         let judged = !self.handed.values().any(|from| from == key);
@@ -544,7 +594,7 @@ impl Machine for FastSync {
 
     /// When a request expires, a peer is rested, or offers are to be asked for again.
     fn next_deadline(&self) -> Option<Timestamp> {
-        if matches!(self.stage, Stage::Finishing(_) | Stage::Done(_)) {
+        if matches!(self.stage, Stage::Finishing { .. } | Stage::Done(_)) {
             return None;
         }
         let asked = self.peers.iter().filter_map(|(_, peer)| Some(peer.asked?.deadline));

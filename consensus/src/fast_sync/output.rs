@@ -18,7 +18,8 @@ pub enum Output {
         /// What.
         message: FastSyncMessage,
     },
-    /// A peer asks for our snapshots: send [`FastSyncMessage::Offers`].
+    /// A peer asks for our snapshots: send [`FastSyncMessage::Offers`]. How much of its bandwidth it
+    /// gives to whom, here and with chunks, is the host's decision: requests are checked, not counted.
     ServeOffers {
         /// The peer.
         to: PublicKey,
@@ -30,8 +31,9 @@ pub enum Output {
         /// What it asks for.
         request: ChunkRequest,
     },
-    /// Have the light client certify the header of this height, and answer
-    /// [`Input::Trusted`](super::Input::Trusted).
+    /// Have a light client certify the header of this height, and answer
+    /// [`Input::Trusted`](super::Input::Trusted). The next question may be for a lower height, and a
+    /// light client moves forward only: start one from the checkpoint for each question.
     Trust {
         /// The height.
         height: Height,

@@ -8,7 +8,7 @@ use pocket_types::number::{Duration, Timestamp};
 use pocket_types::trap;
 
 use super::config::Config;
-use super::message::Snapshot;
+use super::message::{ChunkRequest, Snapshot};
 
 /// What makes a peer a liar, who is never asked again.
 pub(super) const LIAR: u32 = u32::MAX;
@@ -26,7 +26,7 @@ pub(super) struct Peer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Asked {
     /// The chunk asked for; none if its offers were.
-    pub(super) chunk: Option<u32>,
+    pub(super) chunk: Option<ChunkRequest>,
     pub(super) deadline: Timestamp,
 }
 

@@ -112,9 +112,9 @@ impl LightClient {
         let (tip, next) = (*trusted.tip(), trusted.next().set().clone());
         fx.records.push(Record::Trusted { tip, next });
         if let Some(header) = block.header() {
-            fx.outputs.push(Output::Trusted(Box::new(header.clone())));
             self.kept.push_back(header.clone());
         }
+        fx.outputs.push(Output::Trusted(Box::new(block.clone())));
         while self.kept.len() > self.config.max_kept {
             self.kept.pop_front();
         }

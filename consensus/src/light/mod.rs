@@ -136,7 +136,7 @@
 //!                     let message = LightMessage::Answer(node(request)?);
 //!                     inputs.push(Input::Message { from: to, message });
 //!                 }
-//!                 Output::Trusted(header) => trusted.push(header.height.0),
+//!                 Output::Trusted(block) => trusted.extend(block.header().map(|h| h.height.0)),
 //!                 _ => {}
 //!             }
 //!         }

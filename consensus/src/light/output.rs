@@ -2,9 +2,8 @@
 
 use alloc::boxed::Box;
 
-use pocket_types::block::Header;
 use pocket_types::key::PublicKey;
-use pocket_types::light::Divergence;
+use pocket_types::light::{Divergence, LightBlock};
 use pocket_types::number::Height;
 
 use super::error::LightRefusal;
@@ -21,8 +20,9 @@ pub enum Output {
         /// What.
         message: LightMessage,
     },
-    /// A header is verified, known to the witnesses, and stored: proofs may be checked against it.
-    Trusted(Box<Header>),
+    /// A header is verified, known to the witnesses, and stored: proofs may be checked against it. With
+    /// it come its finality proof and validator sets, from which a [`Tip`](crate::Tip) can be made.
+    Trusted(Box<LightBlock>),
     /// The network has forked: hand this to every peer, and its
     /// [evidence](pocket_types::light::Blame) to a validator. The client has stopped.
     Forked(Box<Divergence>),

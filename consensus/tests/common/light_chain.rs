@@ -401,8 +401,8 @@ impl Lab {
                 let answer = self.nodes.get_mut(&to)?(&request)?;
                 Some(Input::Message { from: to, message: LightMessage::Answer(answer) })
             }
-            Output::Trusted(header) => {
-                self.trusted.push(header.height.0);
+            Output::Trusted(block) => {
+                self.trusted.push(block.header().unwrap().height.0);
                 None
             }
             event => {
