@@ -8,6 +8,7 @@ use pocket_types::finality::{FinalityError, FinalityProof, TrustedTip};
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::PublicKey;
+use pocket_types::light::LightBlock;
 use pocket_types::number::{Epoch, Height, Timestamp};
 use pocket_types::validator::{Electorate, ValidatorSet, ValidatorSetError};
 use pocket_types::vote::Certificate;
@@ -114,6 +115,19 @@ impl Tip {
         next_validators: ValidatorSet,
     ) -> Result<Self, TipError> {
         Self::stored_of(proof, Electorate::new(decided_by)?, validators, next_validators)
+    }
+
+    /// The tip at a block that a light client came to trust
+    /// ([`light::Output::Trusted`](crate::light::Output::Trusted)). The set of the height two later
+    /// lies in the state whose root the block's header names, and is the caller's to vouch for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Tip::stored`].
+    pub fn certified(block: LightBlock, later: ValidatorSet) -> Result<Self, TipError> {
+        let LightBlock { proof, validators, next_validators } = block;
+        let next = next_validators.unwrap_or_else(|| validators.clone());
+        Self::stored(&proof, validators, next, later)
     }
 
     /// As [`Tip::stored`], for an electorate that the caller has made

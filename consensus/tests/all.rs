@@ -5,6 +5,7 @@ mod bls;
 mod campaign;
 mod candidacies;
 mod candidates;
+mod catch_up;
 mod chained;
 mod common;
 mod crashes;

@@ -11,8 +11,8 @@
 //! 4. When all are there, the root of the **whole** is compared with the header's
 //!    ([`Output::Finish`]), and the machine is [done](Output::Done). [`Sync`](crate::Sync) brings the
 //!    blocks since, from a [`Tip`](crate::Tip) that the light client's block of that height makes
-//!    ([`Tip::stored`](crate::Tip::stored)): its proof, its two validator sets, and the set of the
-//!    height two later, which lies in the restored state.
+//!    ([`Tip::certified`](crate::Tip::certified)) together with the validator set of the height two
+//!    later, which lies in the restored state.
 //!
 //! # What is safe, and why
 //!
