@@ -6,6 +6,7 @@ pub(crate) mod blocks;
 pub(crate) mod certificates;
 pub(crate) mod check;
 pub(crate) mod effects;
+pub(crate) mod evidence;
 pub(crate) mod fetch;
 pub(crate) mod header;
 pub(crate) mod heights;
@@ -15,7 +16,6 @@ pub(crate) mod tally;
 pub(crate) mod tree;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -58,7 +58,7 @@ pub struct Core {
     pub(crate) signer: Option<Signer>,
     /// The host contradicts a quorum: nothing more is said.
     pub(crate) diverged: Option<BlockId>,
-    pub(crate) evidence: BTreeMap<Hash, Evidence>,
+    pub(crate) evidence: evidence::Pool,
     /// Who was given a body.
     pub(crate) served: Allowance,
     /// Which certificate each straggler was shown.
@@ -106,7 +106,7 @@ impl Core {
             schedule,
             signer,
             diverged: None,
-            evidence: BTreeMap::new(),
+            evidence: evidence::Pool::new(),
             served: Allowance::default(),
             shown: Allowance::default(),
             helped: Allowance::default(),
@@ -352,11 +352,7 @@ impl Core {
         if self.evidence.contains_key(&id) || lost {
             return;
         }
-        if self.evidence.len() >= self.config.max_evidence {
-            let oldest = self.evidence.iter().min_by_key(|(_, e)| e.offence().height);
-            let oldest = oldest.map(|(id, _)| *id);
-            oldest.map(|id| self.evidence.remove(&id));
-        }
+        evidence::make_room(&mut self.evidence, self.config.max_evidence);
         self.evidence.insert(id, evidence);
         fx.emit(Output::Evidence(Box::new(evidence)));
     }
