@@ -1,25 +1,24 @@
 //! All the way to the tip: a checkpoint, the light client, a snapshot, and the blocks since.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use pocket_consensus::fast_sync::{
     self, Chunk, FastSync, FastSyncMessage, Input as FastInput, Output as FastOutput, Snapshot,
 };
-use pocket_consensus::light::{
-    self, Input as LightInput, LightClient, LightMessage, Output as LightOutput, Start, Target,
-};
+use pocket_consensus::light::{self, Start, Target};
 use pocket_consensus::sync::{self, DecidedBlock, Range, SyncMessage};
 use pocket_consensus::{Sync, Tip};
 use pocket_sim::Plan;
 use pocket_types::codec::{Bytes, List};
 use pocket_types::hash::Hash;
 use pocket_types::key::PublicKey;
-use pocket_types::light::{Checkpoint, LightBlock, Rules, TrustingPeriod};
+use pocket_types::light::{Checkpoint, LightBlock};
 use pocket_types::machine::Machine;
-use pocket_types::number::{Duration, Height, Timestamp};
+use pocket_types::number::{Height, Timestamp};
 use pocket_types::validator::ValidatorSet;
 
-use crate::common::{Setup, height, public, simulate};
+use crate::common::{Setup, height, light_chain, public, simulate};
 
 const NOW: Timestamp = Timestamp(2_100);
 
@@ -28,7 +27,7 @@ const NOW: Timestamp = Timestamp(2_100);
 struct Served {
     setup: Setup,
     chain: Vec<DecidedBlock>,
-    headers: Vec<LightBlock>,
+    headers: Rc<Vec<LightBlock>>,
     sets: BTreeMap<Height, ValidatorSet>,
 }
 
@@ -48,54 +47,24 @@ fn served() -> Served {
         tip = tip.after(&block.proof, setup.change(at)).unwrap();
         sets.insert(at, tip.next_validators().set().clone());
     }
-    Served { setup, chain, headers, sets }
+    Served { setup, chain, headers: Rc::new(headers), sets }
 }
 
 impl Served {
     /// What a light client that starts from block 3 comes to trust of a height, among three nodes.
     fn certify(&self, wanted: Height) -> Option<LightBlock> {
-        let weeks = |count: u64| Duration::seconds(count * 7 * 24 * 3_600);
-        let period = TrustingPeriod::new(weeks(2), weeks(3), weeks(3)).unwrap();
-        let rules = Rules { period, max_drift: Duration::seconds(10) };
-        let config = light::Config { target: Target::Height(wanted), ..light::Config::new(rules) };
+        let config = light::Config { target: Target::Height(wanted), ..light_chain::config() };
         let third = self.headers[2].header().unwrap();
         let checkpoint = Checkpoint { chain: third.chain, height: third.height, block: third.id() };
-        let mut client = LightClient::recover(config, Start::Checkpoint(checkpoint), []).unwrap();
-        let announced = |peer| LightInput::Announced { peer: public(peer), height: Height(20) };
-        let mut inputs: Vec<LightInput> = (0..3).map(announced).collect();
-        let mut certified = None;
-        while let Some(input) = inputs.pop() {
-            let mut step = client.handle(NOW, input).unwrap();
-            loop {
-                for output in step.outputs {
-                    match output {
-                        LightOutput::Send { to, message: LightMessage::Request(request) } => {
-                            let block = |height: Height| {
-                                Ok(self.headers.get(height.0 as usize - 1).cloned())
-                            };
-                            let id = |height: Height| {
-                                Ok(block(height)?.and_then(|block| Some(block.header()?.id())))
-                            };
-                            let answer = light::serve::respond::<light::serve::RequestError>(
-                                &request, id, block,
-                            );
-                            let message = LightMessage::Answer(answer.unwrap());
-                            inputs.push(LightInput::Message { from: to, message });
-                        }
-                        LightOutput::Trusted(block) => {
-                            certified = Some(*block).filter(|block| {
-                                block.header().is_some_and(|header| header.height == wanted)
-                            });
-                        }
-                        LightOutput::TooFewPeers { .. } => {}
-                        other => panic!("{other:?}"),
-                    }
-                }
-                let Some(unstored) = step.records else { break };
-                step = client.release(NOW, unstored.stored()).unwrap();
-            }
+        let mut lab = light_chain::Lab::new(config, Start::Checkpoint(checkpoint), NOW);
+        for peer in 0..3 {
+            let headers = Rc::clone(&self.headers);
+            let node: light_chain::Node =
+                Box::new(move |request| Some(light_chain::answer(&headers, request)));
+            lab.nodes.insert(light_chain::peer(peer), node);
         }
-        certified
+        lab.announce(20).unwrap();
+        lab.newest.filter(|block| block.header().unwrap().height == wanted)
     }
 
     fn snapshot(&self, height: u64) -> Snapshot {

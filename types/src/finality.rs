@@ -230,6 +230,23 @@ impl TrustedTip {
         }
     }
 
+    /// Checks that a header is the next one upon this tip; not that it is decided.
+    ///
+    /// # Errors
+    ///
+    /// [`FinalityError::Chain`] naming the first rule that it breaks.
+    pub fn check_next(&self, header: &Header) -> Result<(), FinalityError> {
+        let rules = [
+            (header.chain == self.chain, "another network"),
+            (header.height == self.height.next(), "not the next height"),
+            (header.parent == self.block, "another parent"),
+            (header.time > self.time, "not later than its parent"),
+            (header.validators == self.next_validators, "another validator set"),
+        ];
+        let broken = rules.iter().find(|(holds, _)| !holds);
+        broken.map_or(Ok(()), |(_, what)| Err(FinalityError::Chain { what }))
+    }
+
     /// Moves on to the next decided header, checked in full.
     ///
     /// # Errors
@@ -246,17 +263,7 @@ impl TrustedTip {
                 expected: self.next_validators,
             });
         }
-        let header = proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?;
-        let rules = [
-            (header.chain == self.chain, "another network"),
-            (header.height == self.height.next(), "not the next height"),
-            (header.parent == self.block, "another parent"),
-            (header.time > self.time, "not later than its parent"),
-            (header.validators == self.next_validators, "another validator set"),
-        ];
-        if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
-            return Err(FinalityError::Chain { what });
-        }
+        self.check_next(proof.header().ok_or(FinalityError::Links { got: 0, expected: 1 })?)?;
         let header = proof.verify(electorate)?;
         *self = Self::of_block(proof.links[0].certificate.data.block, header);
         Ok(header)

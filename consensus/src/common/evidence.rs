@@ -13,7 +13,7 @@ pub(crate) type Pool = BTreeMap<Hash, Evidence>;
 /// Makes room for another piece: the oldest of whoever has the most in it goes, so that who offends
 /// without end can't hide what others did.
 pub(crate) fn make_room(pool: &mut Pool, max: usize) {
-    while pool.len() >= max.max(1) {
+    while pool.len() >= max {
         let mut of: BTreeMap<PublicKey, usize> = BTreeMap::new();
         for evidence in pool.values() {
             *of.entry(evidence.offence().offender).or_default() += 1;

@@ -26,7 +26,8 @@ pub(crate) struct Fetch {
 
 impl Core {
     /// Asks for the body that a certificate names, if we lack it and don't ask already. `decided` is the
-    /// height of the decided block that can't be handed out without it.
+    /// height of the decided block that can't be handed out without it: such a body is wanted before
+    /// any other.
     pub(crate) fn fetch(
         &mut self,
         certificate: &Certificate,
@@ -39,6 +40,9 @@ impl Core {
         }
         if let Some(fetch) = self.fetch.as_mut().filter(|f| f.certificate.data.block == block) {
             fetch.decided = fetch.decided.max(decided);
+            return;
+        }
+        if decided.is_none() && self.fetch.as_ref().is_some_and(|fetch| fetch.decided.is_some()) {
             return;
         }
         self.fetch = Some(Fetch { certificate: certificate.clone(), decided, attempts: 0 });

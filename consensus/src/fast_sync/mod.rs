@@ -1,8 +1,8 @@
 //! Fast sync: the state of a recent block from a snapshot, instead of executing all blocks up to it.
 //!
 //! 1. Peers **offer** snapshots: height, state root, number of chunks.
-//! 2. The newest offer of those who failed least is looked at first. A [light client](crate::light) that started
-//!    from a checkpoint somebody trusts **certifies** the header of that height
+//! 2. The newest offer of those who failed least is looked at first. A [light client](crate::light)
+//!    that started from a checkpoint somebody trusts **certifies** the header of that height
 //!    ([`Output::Trust`]); who offers another root than that header names lied, and who offers a height
 //!    that can't be certified now is left alone for a while.
 //! 3. **Chunks** are fetched from all who offer that very snapshot, one from each at a time, and handed
@@ -19,8 +19,9 @@
 //! The root is compared with a header that more than two thirds of the validators signed, so no peer,
 //! nor all of them together, can make us take a false state. What liars can do is waste time: a false
 //! offer costs a question to our light client, a false chunk one message, and each lie is the last of
-//! its peer for as long as [it is remembered](Config::max_remembered). Who doesn't answer is asked less and less often, and what he failed at is remembered when
-//! he makes room for others: as long as one peer serves, its turn comes.
+//! its peer for as long as [it is remembered](Config::max_remembered). Who doesn't answer is asked less
+//! and less often, and what he failed at is remembered when he makes room for others: as long as one
+//! peer serves, its turn comes.
 //!
 //! Everything that peers can grow is bounded: peers, offers of each, one request open with each,
 //! chunks that wait for the host ([`Config`]).
@@ -346,10 +347,7 @@ impl FastSync {
         }
         // It has dropped the snapshot since.
         state.failed.insert(index);
-        if let Some(offers) = &mut peer.offers {
-            offers.retain(|offer| *offer != snapshot);
-        }
-        peer.fail(now, &self.config);
+        peer.withdraw(|offer| *offer == snapshot, now, &self.config);
     }
 
     /// The light client's answer.
@@ -376,10 +374,7 @@ impl FastSync {
                 }
                 (Some(_), None) => {
                     // Perhaps the chain, or who serves our light client, isn't as far yet.
-                    if let Some(offers) = &mut known.offers {
-                        offers.retain(|offer| offer.height != height);
-                    }
-                    known.fail(now, &self.config);
+                    known.withdraw(|offer| offer.height == height, now, &self.config);
                     let what = "offer of a height that can't be certified now";
                     out.push(Output::Dropped { peer, what });
                 }
@@ -396,15 +391,13 @@ impl FastSync {
             }
         }
         let Some((&snapshot, _)) = votes.iter().max_by_key(|(_, votes)| **votes) else { return };
-        let kept = match self.kept.take() {
-            Some(kept) if kept.snapshot == snapshot => Some(kept),
-            Some(other) => {
-                out.push(Output::Discard { snapshot: other.snapshot });
-                None
+        self.stage = Stage::Restoring(match self.kept.take() {
+            Some(kept) if kept.snapshot == snapshot => kept,
+            other => {
+                out.extend(other.map(|other| Output::Discard { snapshot: other.snapshot }));
+                Restoring::new(snapshot)
             }
-            None => None,
-        };
-        self.stage = Stage::Restoring(kept.unwrap_or_else(|| Restoring::new(snapshot)));
+        });
     }
 
     /// The host's verdict on a chunk.

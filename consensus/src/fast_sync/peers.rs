@@ -40,6 +40,19 @@ pub(super) struct Peers {
 }
 
 impl Peer {
+    /// Takes back what it offered, and leaves it alone for a while.
+    pub(super) fn withdraw(
+        &mut self,
+        such: impl Fn(&Snapshot) -> bool,
+        now: Timestamp,
+        config: &Config,
+    ) {
+        if let Some(offers) = &mut self.offers {
+            offers.retain(|offer| !such(offer));
+        }
+        self.fail(now, config);
+    }
+
     /// Leaves it alone for a while, the longer the more often it failed.
     pub(super) fn fail(&mut self, now: Timestamp, config: &Config) {
         self.failures = self.failures.saturating_add(1).min(LIAR - 1);

@@ -114,13 +114,6 @@ impl HotPokt {
         if news || trap!("stale_high_qc") {
             fx.record(Record::HighQc(Box::new((**certificate).clone())));
             self.high_qc = Some((**certificate).clone());
-            self.fetch_undecided(certificate, fx);
-        }
-    }
-
-    /// Fetches a certified block that we may have to extend; once a block is decided, only that one.
-    fn fetch_undecided(&mut self, certificate: &Checked, fx: &mut Fx) {
-        if self.core.decision.is_none() {
             self.core.fetch(certificate, None, fx);
         }
     }
@@ -130,7 +123,7 @@ impl HotPokt {
         if self.lock.as_ref().is_none_or(|known| known.data.round < round) {
             fx.record(Record::Lock(Box::new((**certificate).clone())));
             self.lock = Some((**certificate).clone());
-            self.fetch_undecided(certificate, fx);
+            self.core.fetch(certificate, None, fx);
         }
     }
 

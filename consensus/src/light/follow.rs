@@ -114,14 +114,14 @@ impl LightClient {
         if let Some(header) = block.header() {
             self.kept.push_back(header.clone());
         }
-        fx.outputs.push(Output::Trusted(Box::new(block.clone())));
         while self.kept.len() > self.config.max_kept {
             self.kept.pop_front();
         }
         self.trust = Start::Trusted(trusted);
         if let Some(contest) = &mut self.contest {
-            contest.path.push(block);
+            contest.path.push(block.clone());
         }
+        fx.outputs.push(Output::Trusted(Box::new(block)));
         // Evidence has a bound. A source whose way is longer wins if nobody contradicts it on it.
         self.contest.take_if(|contest| contest.path.len() >= MAX_STEPS);
     }

@@ -26,7 +26,6 @@ use core::convert::Infallible;
 
 use pocket_types::block::Header;
 use pocket_types::codec;
-use pocket_types::finality::FinalityError;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::machine::{Machine, Receipt, Step};
@@ -260,34 +259,25 @@ impl Sync {
         let Some(next) = self.pending.get_mut(&height) else { return Ok(false) };
         let from = next.from;
         let refused = |error| Box::new((from, SyncRefusal::Finality { height, error }));
-        let (header, trusted) = (&next.block.block.header, self.tip.trusted());
-        let Some(decided) = next.block.proof.header().cloned() else { return Ok(false) };
-        let validators = self.tip.validators();
-        if decided.height == height {
+        let DecidedBlock { block, proof } = &*next.block;
+        let Some(decided) = proof.header() else { return Ok(false) };
+        let (last, mut parent) = (decided.height, decided.parent);
+        let (mut trusted, validators) = (self.tip.trusted(), self.tip.validators());
+        if last == height {
             if trap!("sync_unproved") {
                 return Ok(true);
             }
-            let mut trusted = trusted;
-            return trusted.advance(&next.block.proof, validators).map(|_| true).map_err(refused);
+            return trusted.advance(proof, validators).map(|_| true).map_err(refused);
         }
         if !next.proved {
-            let rules = [
-                (header.chain == trusted.chain, "another network"),
-                (header.parent == trusted.block, "another parent"),
-                (header.time > trusted.time, "not later than its parent"),
-                (header.validators == trusted.next_validators, "another validator set"),
-            ];
-            if let Some((_, what)) = rules.iter().find(|(holds, _)| !holds) {
-                return Err(refused(FinalityError::Chain { what }));
-            }
+            trusted.check_next(&block.header).map_err(refused)?;
             if !trap!("sync_waits_unproved") {
-                next.block.proof.verify(validators).map_err(refused)?;
+                proof.verify(validators).map_err(refused)?;
             }
             next.proved = true;
         }
         // From the decided descendant down, each names its parent.
-        let mut parent = decided.parent;
-        for below in (height.0..decided.height.0).rev().map(Height) {
+        for below in (height.0..last.0).rev().map(Height) {
             let Some(below) = self.pending.get(&below) else { return Ok(false) };
             let header = &below.block.block.header;
             if header.id() != parent {
@@ -303,7 +293,7 @@ impl Sync {
         let next = self.tip.height().next();
         let pending = self.pending.get(&next).filter(|pending| pending.proved);
         let decided = pending.and_then(|pending| pending.block.proof.header());
-        decided.and_then(|decided| decided.height.previous()).map_or(next, |last| last.max(next))
+        decided.and_then(|decided| decided.height.previous()).unwrap_or(next)
     }
 
     fn request(&mut self, now: Timestamp, out: &mut Vec<Output>) {

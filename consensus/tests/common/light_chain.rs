@@ -189,11 +189,16 @@ impl Chain {
 
     /// What an honest node with this chain answers.
     pub fn answer(&self, request: &LightRequest) -> LightAnswer {
-        let stored = |height: Height| self.blocks.get(height.0 as usize - 1);
-        let id = |height| Ok(stored(height).map(|block| block.header().unwrap().id()));
-        let block = |height| Ok(stored(height).cloned());
-        serve::respond::<RequestError>(request, id, block).unwrap()
+        answer(&self.blocks, request)
     }
+}
+
+/// What an honest node with these blocks from height 1 on answers.
+pub fn answer(blocks: &[LightBlock], request: &LightRequest) -> LightAnswer {
+    let stored = |height: Height| blocks.get(height.0 as usize - 1);
+    let id = |height| Ok(stored(height).map(|block| block.header().unwrap().id()));
+    let block = |height| Ok(stored(height).cloned());
+    serve::respond::<RequestError>(request, id, block).unwrap()
 }
 
 pub fn header(
@@ -317,6 +322,8 @@ pub struct Lab {
     pub nodes: BTreeMap<PublicKey, Node>,
     pub log: Vec<Record>,
     pub trusted: Vec<u64>,
+    /// The newest block that is trusted.
+    pub newest: Option<LightBlock>,
     pub events: Vec<Output>,
     /// Requests for blocks, then for ids.
     pub asked: (usize, usize),
@@ -333,6 +340,7 @@ impl Lab {
             nodes: BTreeMap::new(),
             log: vec![],
             trusted: vec![],
+            newest: None,
             events: vec![],
             asked: (0, 0),
             asked_blocks: vec![],
@@ -403,6 +411,7 @@ impl Lab {
             }
             Output::Trusted(block) => {
                 self.trusted.push(block.header().unwrap().height.0);
+                self.newest = Some(*block);
                 None
             }
             event => {
