@@ -57,6 +57,15 @@ impl Lab {
         Self { setup: setup.clone(), sync, now: Timestamp(0), applied: vec![] }
     }
 
+    /// One that heard of each of these blocks as it was decided.
+    fn told(setup: &Setup, blocks: &[DecidedBlock]) -> Self {
+        let mut lab = Self::new(setup);
+        for block in blocks {
+            lab.feed(announced_block(0, block.clone()));
+        }
+        lab
+    }
+
     /// Hands an input in, applies what comes out, and gives the rest.
     fn feed(&mut self, input: Input) -> Vec<Output> {
         let mut queue = self.sync.handle(self.now, input).unwrap().into_outputs();
@@ -79,6 +88,14 @@ impl Lab {
 
     fn announce(&mut self, peer: usize, height: u64) -> Vec<Output> {
         self.feed(Input::Announced { peer: public(peer), height: Height(height) })
+    }
+
+    /// Everybody who is asked for blocks of a chain gives them, until nobody is.
+    fn serve(&mut self, chain: &[DecidedBlock], outputs: &[Output]) {
+        let mut open = requests(outputs);
+        while let Some((peer, (from, count))) = open.pop_first() {
+            open.extend(requests(&self.answer(peer, range(chain, from, count))));
+        }
     }
 
     fn answer(&mut self, peer: usize, range: Range) -> Vec<Output> {
@@ -236,10 +253,7 @@ fn an_answer_from_before_a_restart_is_nobodys_fault() {
 fn a_follower_takes_the_next_block_as_it_is_announced() {
     let (setup, chain) = history();
     let mut lab = Lab::new(&setup);
-    let gossip = |block: &DecidedBlock| Input::Message {
-        from: public(2),
-        message: SyncMessage::Decided(Box::new(block.clone())),
-    };
+    let gossip = |block: &DecidedBlock| announced_block(2, block.clone());
     for block in &chain[..3] {
         lab.feed(gossip(block));
     }
@@ -357,18 +371,21 @@ fn whatever_is_decided_fits_a_message() {
     assert!(Replica::<HotPokt>::recover(config, None, setup.genesis(), []).is_err());
 }
 
-/// A chain of Jolteon's with a dead validator: a leader who dies with a certificate leaves blocks that
-/// only later ones decide. Gives the first block that is decided so, and by how far a later one.
+/// A chain of Jolteon's with two dead validators of seven: a leader who dies with a certificate leaves
+/// blocks that only later ones decide. Gives the height of a block whose proof decides a later one than
+/// its child, and that one's height.
 fn chained_history() -> (Setup, Vec<DecidedBlock>, u64, u64) {
-    let mut setup = Setup::cheap(&[10; 4]);
+    let mut setup = Setup::cheap(&[10; 7]);
     setup.config.leader_rounds = 1;
-    let mut sim = simulate_by::<Jolteon>(setup.clone(), 4, Plan::calm(1));
-    sim.crash(2, None);
+    let mut sim = simulate_by::<Jolteon>(setup.clone(), 7, Plan::calm(1));
+    for dead in [1, 3] {
+        sim.crash(dead, None);
+    }
     sim.run_until(Timestamp(20_000)).unwrap();
     let chain = sim.disk(0).chain.clone();
     let later = |block: &DecidedBlock| {
         let (own, proof) = (block.block.header.height.0, block.proof.header()?.height.0);
-        (own > 1 && proof > own).then_some((own, proof))
+        (own > 1 && proof > own + 1).then_some((own, proof))
     };
     let (own, proof) = chain.iter().find_map(later).unwrap();
     (setup, chain, own, proof)
@@ -389,17 +406,12 @@ fn announced_block(peer: usize, block: DecidedBlock) -> Input {
 #[test]
 fn a_block_that_a_later_one_decides_waits_for_the_blocks_between() {
     let (setup, chain, own, proof) = chained_history();
-    let mut lab = Lab::new(&setup);
-    for block in &chain[..own as usize - 1] {
-        lab.feed(announced_block(0, block.clone()));
-    }
+    let mut lab = Lab::told(&setup, &chain[..own as usize - 1]);
     let start = lab.sync.tip().height().0;
     assert!(start < own);
     // Whatever is missing up to the descendant is asked for, of whoever showed that it is there.
-    let mut open = requests(&lab.feed(announced_block(1, chain[own as usize - 1].clone())));
-    while let Some((peer, (from, count))) = open.pop_first() {
-        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
-    }
+    let outputs = lab.feed(announced_block(1, chain[own as usize - 1].clone()));
+    lab.serve(&chain, &outputs);
     assert!(lab.sync.tip().height().0 >= proof, "{} of {own}, {proof}", lab.sync.tip().height());
     assert_eq!(lab.applied, (1..=lab.sync.tip().height().0).collect::<Vec<_>>());
 }
@@ -409,10 +421,7 @@ fn a_block_that_a_later_one_decides_waits_for_the_blocks_between() {
 #[test]
 fn a_false_proof_by_a_later_block_is_charged_at_once_and_waited_for_by_nobody() {
     let (setup, chain, own, _) = chained_history();
-    let mut lab = Lab::new(&setup);
-    for block in &chain[..own as usize - 1] {
-        lab.feed(announced_block(0, block.clone()));
-    }
+    let mut lab = Lab::told(&setup, &chain[..own as usize - 1]);
     let next = lab.sync.tip().height().next();
     let mut lie = chain[next.0 as usize - 1].clone();
     let mut links = lie.proof.links.into_vec();
@@ -435,19 +444,16 @@ fn a_false_proof_by_a_later_block_is_charged_at_once_and_waited_for_by_nobody() 
 fn a_block_that_is_no_ancestor_of_the_one_that_its_proof_decides_is_charged() {
     let (setup, chain, own, proof) = chained_history();
     let mut lab = Lab::new(&setup);
-    let mut open = requests(&lab.announce(0, own - 1));
-    while let Some((peer, (from, count))) = open.pop_first() {
-        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
-    }
+    let outputs = lab.announce(0, own - 1);
+    lab.serve(&chain, &outputs);
     let next = lab.sync.tip().height().next();
     let mut lie = chain[own as usize - 1].clone();
     if next.0 != own {
         lie.block = chain[next.0 as usize - 1].block.clone();
     }
     lie.block.header.state_root = Hash([9; 32]);
-    let outputs = lab.feed(announced_block(1, lie));
+    let mut outputs = lab.feed(announced_block(1, lie));
     // Another peer has them all.
-    let mut outputs = outputs;
     outputs.extend(lab.announce(0, proof));
     let (mut open, mut liars) = (requests(&outputs), charged(&outputs));
     while let Some((peer, (from, count))) = open.pop_first() {
@@ -470,10 +476,8 @@ fn bytes_that_are_full_do_not_keep_out_what_proves_the_next_block() {
     let mut lab = Lab::new(&setup);
     lab.sync =
         Sync::new(Config { max_bytes: 1, per_request: 1, ..config() }, setup.genesis()).unwrap();
-    let mut open = requests(&lab.announce(0, chain.len() as u64));
-    while let Some((peer, (from, count))) = open.pop_first() {
-        open.extend(requests(&lab.answer(peer, range(&chain, from, count))));
-    }
+    let outputs = lab.announce(0, chain.len() as u64);
+    lab.serve(&chain, &outputs);
     assert!(lab.sync.tip().height().0 + 4 >= chain.len() as u64, "{}", lab.sync.tip().height());
 }
 

@@ -816,6 +816,32 @@ fn two_proposals_of_a_leader_are_evidence() {
     assert_ne!(first.data.block, second.data.block);
 }
 
+/// Found in review: an older certificate that came after the decision took the place of the decided body
+/// among what is asked for.
+#[test]
+fn a_decided_body_is_asked_for_until_it_comes_whatever_else_is_certified() {
+    let mut lab = Lab::follower();
+    let (stale, decided) = (lab.block(lab.leads(0), 1), lab.block(lab.leads(1), 2));
+    lab.hear_certificate(&lab.qc(1, Phase::Commit, decided.id()));
+    lab.hear_certificate(&lab.qc(0, Phase::Prepare, stale.id()));
+    let wanted = |outputs: &[Output]| -> Vec<BlockId> {
+        let sent = outputs.iter().filter_map(|output| match output {
+            Output::Send { message: Message::BlockRequest(request), .. } => Some(request.block),
+            _ => None,
+        });
+        sent.collect()
+    };
+    for _ in 0..3 {
+        lab.now = lab.replica.next_deadline().unwrap();
+        let wanted = wanted(&lab.feed(Input::Tick));
+        assert!(wanted.iter().all(|block| *block == decided.id()), "{wanted:?}");
+        if !wanted.is_empty() {
+            return;
+        }
+    }
+    panic!("nothing is asked for");
+}
+
 #[test]
 fn votes_and_new_rounds_come_from_their_signers_only() {
     let (mut lab, block) = proposing(&[10; 4]);
