@@ -15,7 +15,7 @@ use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::key::Signature;
 use pocket_types::machine::Machine;
-use pocket_types::number::{Epoch, Height, Round, Timestamp};
+use pocket_types::number::{Duration, Epoch, Height, Round, Timestamp};
 use pocket_types::scheme::VoteSignature;
 use pocket_types::validator::{Electorate, ValidatorSetError};
 use pocket_types::vote::{Certificate, CertificateError, Phase, Vote, VoteData};
@@ -502,6 +502,20 @@ fn trap_8_the_block_size_limit_bites() {
     }
     let bytes = vec![0; Message::MAX_BYTES + 1];
     assert!(codec::decode::<Message>(&bytes).is_err());
+}
+
+#[test]
+fn what_a_quorum_certified_is_decided_whatever_its_size_and_time() {
+    let probe = Lab::follower();
+    let mut block = probe.block(probe.leads(0), 0);
+    block.header.time = probe.now.after(probe.config.max_drift).after(Duration(1));
+    let max = codec::encoded_len(&block) - 1;
+    let mut lab = Lab::with(&[10; 4], probe.me, Config { max_block_bytes: max, ..config() });
+    lab.hear_certificate(&lab.qc(0, Phase::Commit, block.id()));
+    let outputs = lab.hear(lab.others()[0], Message::Block(Box::new(block.clone())));
+    let decided =
+        |output: &Output| matches!(output, Output::Decided { block: got, .. } if **got == block);
+    assert!(outputs.iter().any(decided), "{outputs:?}");
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl<R: ChainRules> Chained<R> {
             let carried = block.header.parent_certificate.as_ref();
             match self.tip_after(&block.header.parent, carried) {
                 Some(tip) => header::check(block, &tip, Self::ID, &self.core.config, now)?,
-                None => block.check_body()?,
+                None => header::check_orphan(block, &self.core.config)?,
             }
         }
         let mut verify = |certificate: Option<&Certificate>| {

@@ -93,12 +93,13 @@ impl Core {
         fx: &mut Effects,
     ) -> Examined {
         let Some(node) = self.tree.get(id) else { return Examined::Settled };
-        // A quorum vouches for the header's time, so our clock has no say.
-        let clock = if node.certified { Timestamp(u64::MAX) } else { now };
-        // What we signed before a restart had passed.
-        let checked = match node.recorded {
-            true => Ok(()),
-            false => header::check(&node.block, &parent, self.protocol, &self.config, clock),
+        let checked = if node.recorded {
+            // What we signed before a restart had passed.
+            Ok(())
+        } else if node.certified {
+            header::check_certified(&node.block, &parent, self.protocol)
+        } else {
+            header::check(&node.block, &parent, self.protocol, &self.config, now)
         };
         let state = match checked.and_then(|()| rules(node)) {
             Ok(true) => {

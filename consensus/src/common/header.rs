@@ -19,17 +19,43 @@ pub(crate) fn check(
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    check_form(block, tip, config, now)?;
+    check_size(block, config)?;
+    check_form(block, tip)?;
+    check_time(&block.header, config, now)?;
     check_proofs(&block.header, tip, protocol)
 }
 
-/// What costs no cryptography.
-pub(crate) fn check_form(
-    block: &Block,
-    tip: &Tip,
-    config: &Config,
-    now: Timestamp,
-) -> Result<(), Refusal> {
+/// A block that a quorum vouches for: its time passed their clocks and its size their limits, so ours
+/// have no say.
+pub(crate) fn check_certified(block: &Block, tip: &Tip, protocol: Protocol) -> Result<(), Refusal> {
+    check_form(block, tip)?;
+    check_proofs(&block.header, tip, protocol)
+}
+
+/// What may be kept before its parent is here.
+pub(crate) fn check_orphan(block: &Block, config: &Config) -> Result<(), Refusal> {
+    check_size(block, config)?;
+    Ok(block.check_body()?)
+}
+
+pub(crate) fn check_size(block: &Block, config: &Config) -> Result<(), Refusal> {
+    let got = codec::encoded_len(block);
+    if got > config.max_block_bytes && !trap!("8") {
+        return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
+    }
+    Ok(())
+}
+
+pub(crate) fn check_time(header: &Header, config: &Config, now: Timestamp) -> Result<(), Refusal> {
+    let latest = now.after(config.max_drift);
+    if header.time > latest {
+        return Err(Refusal::TimeAhead { got: header.time, latest });
+    }
+    Ok(())
+}
+
+/// What depends on nothing but the chain, and costs no signature.
+pub(crate) fn check_form(block: &Block, tip: &Tip) -> Result<(), Refusal> {
     let header = &block.header;
     let validators = tip.validators();
     let fields = [
@@ -48,16 +74,8 @@ pub(crate) fn check_form(
     if header.time <= tip.time() {
         return Err(Refusal::TimeNotAfter { got: header.time, parent: tip.time() });
     }
-    let latest = now.after(config.max_drift);
-    if header.time > latest {
-        return Err(Refusal::TimeAhead { got: header.time, latest });
-    }
     if validators.position(&header.proposer).is_none() {
         return Err(Refusal::NotValidator(header.proposer));
-    }
-    let got = codec::encoded_len(block);
-    if got > config.max_block_bytes && !trap!("8") {
-        return Err(Refusal::TooLarge { got, max: config.max_block_bytes });
     }
     if trap!("other_body") {
         return Ok(());

@@ -14,7 +14,7 @@ use pocket_types::vote::{Certificate, Phase};
 
 use super::{Fx, Heard, HotPokt};
 use crate::candidates::Candidates;
-use crate::common::{Core, misplaced};
+use crate::common::{Core, header, misplaced};
 use crate::protocol::Protocol as _;
 use crate::replica::error::Refusal;
 use crate::replica::message::{Message, Proposal};
@@ -260,6 +260,7 @@ impl HotPokt {
             fx.emit(Output::Dropped { peer: from, what: "proposal of no leader that we know" });
             return Ok(None);
         }
+        header::check_size(&proposal.block, &self.core.config)?;
         let rank = contest.rank(proposer, fallback);
         let Some((_, held)) = &contest.held else {
             contest.held = Some((from, proposal));

@@ -42,8 +42,9 @@ pub struct Config {
     pub delta: Duration,
     /// How far a block's time may lie ahead of our clock.
     pub max_drift: Duration,
-    /// The largest encoded block that we build or accept; at most
-    /// [`MAX_BLOCK_BYTES`].
+    /// The largest encoded block that we build or vote for; at most [`MAX_BLOCK_BYTES`]. A chain's
+    /// validators must agree on it: one who allows less charges honest leaders with what the others
+    /// allow. What a quorum certified is taken whatever its size.
     pub max_block_bytes: usize,
     /// How many rounds ahead of ours NewRound signatures are counted. Certificates move us any
     /// distance.

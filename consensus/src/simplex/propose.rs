@@ -4,7 +4,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use pocket_types::block::{Block, Header};
-use pocket_types::codec;
 use pocket_types::evidence::Evidence;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
@@ -272,13 +271,9 @@ impl Simplex {
             return Err(Refusal::Unjustified { got: view, ours: self.view.number });
         }
         if !self.core.tree.contains(&got) {
-            let (got, max) = (codec::encoded_len(block), self.core.config.max_block_bytes);
-            if got > max {
-                return Err(Refusal::TooLarge { got, max });
-            }
-            block.check_body()?;
-            if let Some(parent) = self.parent_of(header)? {
-                header::check(block, &parent, Self::ID, &self.core.config, now)?;
+            match self.parent_of(header)? {
+                Some(parent) => header::check(block, &parent, Self::ID, &self.core.config, now)?,
+                None => header::check_orphan(block, &self.core.config)?,
             }
         }
         Ok(checked)

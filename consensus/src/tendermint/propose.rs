@@ -3,7 +3,6 @@
 use alloc::boxed::Box;
 
 use pocket_types::block::Block;
-use pocket_types::codec;
 use pocket_types::id::BlockId;
 use pocket_types::key::PublicKey;
 use pocket_types::number::{Round, Timestamp};
@@ -191,10 +190,7 @@ impl Tendermint {
         if data.round == number {
             return self.judge(now, from, proposal, fx);
         }
-        let (got, max) = (codec::encoded_len(&proposal.block), self.core.config.max_block_bytes);
-        if got > max {
-            return Err(Refusal::TooLarge { got, max });
-        }
+        header::check_orphan(&proposal.block, &self.core.config)?;
         self.proposals.insert(data.round, proposal);
         Ok(())
     }

@@ -5,6 +5,7 @@ use pocket_consensus::{
     ChainedHotStuff, FastHotStuff, HotStuff2, Jolteon, Output, Protocol, Record, Refusal,
 };
 use pocket_types::block::Block;
+use pocket_types::codec;
 use pocket_types::hash::Hash;
 use pocket_types::id::{BlockId, ChainId};
 use pocket_types::number::{Height, Round};
@@ -276,6 +277,53 @@ fn two_proposals_of_a_round_are_evidence() {
         assert_eq!(lab.voted().len(), 1);
     }
     crate::chained::each!(evidence());
+}
+
+#[test]
+fn two_timeouts_of_a_round_that_vouch_for_other_highs_are_evidence() {
+    fn evidence<P: Protocol>() {
+        let mut lab = Lab::<P>::new();
+        let blocks = row(&mut lab, &[0, 1]);
+        let node = lab.others()[0];
+        let mut say = |high: u64| {
+            let qc = lab.qc(&blocks[high as usize], high);
+            let message = lab.new_round(node, 4, Some(high), Some(qc));
+            lab.hear(node, message)
+        };
+        let accused = |outputs: &[Output]| {
+            outputs.iter().find_map(|output| match output {
+                Output::Evidence(evidence) => Some((**evidence).clone()),
+                _ => None,
+            })
+        };
+        assert_eq!(accused(&say(1)), None);
+        assert_eq!(accused(&say(1)), None, "who says it again");
+        let evidence = accused(&say(0)).expect("who says otherwise");
+        let electorate = lab.replica.tip().validators().clone();
+        let offence = evidence.verify_by(crate::common::chain(), &electorate).unwrap();
+        assert_eq!(offence.offender, lab.setup.public(node));
+    }
+    evidence::<Jolteon>();
+    evidence::<FastHotStuff>();
+}
+
+/// A block whose parent is missing is kept without most checks.
+#[test]
+fn a_block_over_the_limit_is_not_kept_until_its_parent_comes() {
+    fn refuses<P: Protocol>() {
+        let mut lab = Lab::<P>::new();
+        let unknown = lab.block(lab.leads(0), None, 0);
+        let block = lab.block(lab.leads(1), Some((&unknown, 0)), 0);
+        let got = codec::encoded_len(&block);
+        for (max, accepted) in [(got, true), (got - 1, false)] {
+            let mut setup = lab.setup.clone();
+            setup.config.max_block_bytes = max;
+            lab = Lab::with(setup, vec![]);
+            let expected = if accepted { vec![] } else { vec![Refusal::TooLarge { got, max }] };
+            assert_eq!(refusals(&lab.propose(1, &block, None)), expected);
+        }
+    }
+    crate::chained::each!(refuses());
 }
 
 /// At the end of an epoch only fillers are built on, in a row, or the last block is proposed again.
