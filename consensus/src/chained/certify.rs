@@ -108,7 +108,7 @@ impl<R: ChainRules> Chained<R> {
         if let Some(lock) = lock.filter(|lock| lock.round > self.lock.round) {
             self.lock = lock;
         }
-        let target = self.deciding.as_ref().map_or_else(|| self.decided(), |(_, to)| *to).height;
+        let target = self.target().height;
         if let Some(decided) = decided.filter(|decided| decided.height > target)
             && let Some(certificate) = self.certificate_of(known)
         {
@@ -207,6 +207,10 @@ impl<R: ChainRules> Chained<R> {
         if self.justify_of(&block.block.header).is_ok() {
             let id = self.add(block, State::Waiting);
             self.core.tree.certify(&id);
+            // Votes may overtake the block that they certify; when its child is due, it tells.
+            if self.high().block == id && self.round.candidate.is_none() {
+                self.pace = self.pacemaker(now, None);
+            }
         }
         self.progress(now, fx);
         Ok(())

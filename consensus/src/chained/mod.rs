@@ -196,6 +196,11 @@ impl<R: ChainRules> Chained<R> {
         }
     }
 
+    /// The highest block that is decided, or will be once its ancestors are here.
+    fn target(&self) -> Certified {
+        self.deciding.as_ref().map_or_else(|| self.decided(), |(_, to)| *to)
+    }
+
     fn chain(&self) -> Chain<'_> {
         let (tree, epoch) = (&self.core.tree, self.epoch());
         Chain { tree, epoch, tip: self.decided(), high: self.high(), lock: self.lock }

@@ -38,7 +38,8 @@ impl<R: ChainRules> Chained<R> {
     pub(super) fn pacemaker(&self, now: Timestamp, parent: Option<Timestamp>) -> Pacemaker {
         let high = self.core.tree.block(&self.high().block).map(|block| block.header.time);
         let parent = parent.or(high).unwrap_or_else(|| self.core.tip.time());
-        let expected = self.decided().next_round().0.saturating_add(R::ID.links() as u64 - 1);
+        let decided = self.target();
+        let expected = decided.next_round().0.saturating_add(R::ID.links() as u64 - 1);
         let late = Round(self.round.number.0.saturating_sub(expected));
         Pacemaker::enter(&self.core.config, now, parent, late)
     }

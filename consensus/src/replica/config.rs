@@ -70,8 +70,9 @@ pub enum Pace {
     /// no later one.
     #[default]
     Steady,
-    /// A block time after the last block was decided here: every delay adds up. What a pacemaker
-    /// without a target does, to compare with.
+    /// A block time after the last block was decided here or, where blocks are proposed before their
+    /// parents are decided, after its round was entered: every delay adds up. What a pacemaker without
+    /// a target does, to compare with.
     AfterDecision,
 }
 

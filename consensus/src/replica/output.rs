@@ -61,7 +61,9 @@ pub enum Output {
     },
     /// A message was left out though nothing need be wrong with it: a bound was reached, it came when
     /// nobody waited for it, or from no validator, or it proposes a block whose time lies ahead of our
-    /// clock.
+    /// clock. Heights and epochs that we have left or not reached are no misbehaviour either: who is
+    /// ahead or behind says so honestly, and a liar costs us one comparison. A host that wants fewer of
+    /// them limits the peer's messages.
     Dropped {
         /// Who sent it.
         peer: PublicKey,

@@ -149,6 +149,10 @@ impl Simplex {
             self.settle();
             if let Some(base) = self.base {
                 self.enter(now, base.view.next(), fx);
+                // Finalizing overtook notarizing, so we entered without knowing the parent's time.
+                if !self.notarized.contains_key(&base.view) && self.view.proposal.is_none() {
+                    self.pace(now);
+                }
             }
         } else {
             self.ended = self.core.tip.certificate().cloned();

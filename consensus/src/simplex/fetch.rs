@@ -47,7 +47,11 @@ impl Simplex {
         if let Ok(certificate) = self.verify(&certificate) {
             self.use_certificate(now, certificate, fx);
         }
-        self.keep(block, State::Waiting);
+        let id = self.keep(block, State::Waiting);
+        // Votes may overtake the block that they notarize; when its child is due, it tells.
+        if self.view.proposal.is_none() && self.highest().is_some_and(|qc| qc.data.block == id) {
+            self.pace(now);
+        }
         self.progress(now, fx);
         Ok(())
     }

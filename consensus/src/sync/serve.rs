@@ -54,6 +54,9 @@ pub fn check(request: &RangeRequest) -> Result<(), RequestError> {
 /// The answer to a request: blocks from the store in order, until one is missing or the answer is
 /// full. It reads at most one block more than it gives.
 ///
+/// A request of a few bytes is answered with up to [`MAX_RANGE_BYTES`], and nothing here counts who
+/// asks how often: the host limits its peers' requests, as it does for everything that it serves.
+///
 /// # Errors
 ///
 /// [`RequestError`] as [`check`], and whatever reading the store yields.
