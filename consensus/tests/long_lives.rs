@@ -96,3 +96,12 @@ long_lives! {
     jolteon: Jolteon,
     fast_hotstuff: FastHotStuff,
 }
+
+/// Seeds of the million in which more steps waited for a store than a replica allows.
+#[cfg(not(debug_assertions))]
+#[test]
+fn a_host_keeps_what_comes_while_its_store_lags() {
+    for seed in [771, 923] {
+        live::<HotPokt>(seed).unwrap_or_else(|reason| panic!("{reason}"));
+    }
+}

@@ -61,6 +61,12 @@ pub trait Process: Sized {
     /// Does what the machine asks for.
     fn perform(&mut self, context: &mut Context<'_, Self>, output: Output<Self>);
 
+    /// Whether the machine takes no input until a step is stored: until then what comes is kept, as a
+    /// host does.
+    fn is_backlogged(&self) -> bool {
+        false
+    }
+
     /// Hears that the machine refused an input, or that it is poisoned.
     fn refused(&mut self, _context: &mut Context<'_, Self>, _error: Error<Self>) {}
 

@@ -24,7 +24,8 @@ pub enum ReplicaError {
     /// A store failed; the replica has stopped.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
-    /// Too many steps wait for the store: release some, then hand the input in again.
+    /// Too many steps wait for the store: release some, then hand the input in again. Ask
+    /// [`is_backlogged`](crate::Replica::is_backlogged) first.
     #[error("{waiting} steps wait to be stored, at most {max} may")]
     Backlog {
         /// Steps that wait.

@@ -50,6 +50,12 @@ impl<P: Protocol> Replica<P> {
         self.protocol.core().tip()
     }
 
+    /// Whether so many steps wait for the store that the next input would be refused
+    /// ([`ReplicaError::Backlog`]): a host keeps what comes until it has released one.
+    pub fn is_backlogged(&self) -> bool {
+        self.outbox.waiting() >= self.config().max_unstored
+    }
+
     /// The height being decided.
     pub fn height(&self) -> Height {
         self.protocol.core().height()
@@ -155,9 +161,8 @@ impl<P: Protocol> Machine for Replica<P> {
         input: Input,
     ) -> Result<Step<Record, Output>, ReplicaError> {
         self.check_running()?;
-        let waiting = self.outbox.waiting();
-        let max = self.config().max_unstored;
-        if waiting >= max {
+        if self.is_backlogged() {
+            let (waiting, max) = (self.outbox.waiting(), self.config().max_unstored);
             return Err(ReplicaError::Backlog { waiting, max });
         }
         let mut fx = Effects::default();

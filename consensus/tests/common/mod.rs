@@ -710,6 +710,10 @@ impl<P: Protocol> Process for Node<P> {
         self.machine.as_mut()
     }
 
+    fn is_backlogged(&self) -> bool {
+        self.machine.as_ref().is_some_and(|machine| machine.replica.is_backlogged())
+    }
+
     fn store(disk: &mut Disk, records: &[Record]) {
         disk.marks.extend(records.iter().map(Mark::of));
         disk.most_records = disk.most_records.max(records.len());

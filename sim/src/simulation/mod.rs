@@ -88,6 +88,8 @@ struct Node<P: Process> {
     /// What is being stored. Each write follows every earlier one: whichever completes, it is the
     /// first of these.
     unstored: VecDeque<Unstored<Record<P>>>,
+    /// Inputs that the machine takes once a step is stored.
+    held: VecDeque<Input<P>>,
     stores: u64,
     disk_failed: bool,
     tick_at: Option<Timestamp>,
@@ -214,6 +216,7 @@ impl<P: Process> Simulation<P> {
         self.counters.crashes += 1;
         self.counters.unstored += host.unstored.len() as u64;
         host.unstored.clear();
+        host.held.clear();
         host.tick_at = None;
         host.disk_failed = false;
         let life = host.life;
@@ -293,6 +296,7 @@ impl<P: Process> Node<P> {
             life: 0,
             skew,
             unstored: VecDeque::new(),
+            held: VecDeque::new(),
             stores: 0,
             disk_failed: false,
             tick_at: None,

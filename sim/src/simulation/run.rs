@@ -63,6 +63,9 @@ impl<P: Process> Simulation<P> {
 
     pub(super) fn tick(&mut self, node: usize) {
         self.nodes[node].tick_at = None;
+        if self.is_backlogged(node) {
+            return;
+        }
         if self.deadline(node).is_some_and(|deadline| deadline <= self.now) {
             let ticks = &mut self.nodes[node].ticks_now;
             *ticks = if ticks.0 == self.now { (self.now, ticks.1 + 1) } else { (self.now, 1) };
@@ -80,7 +83,15 @@ impl<P: Process> Simulation<P> {
         self.arm(node);
     }
 
+    pub(super) fn is_backlogged(&self, node: usize) -> bool {
+        self.nodes[node].process.as_ref().is_some_and(P::is_backlogged)
+    }
+
     pub(super) fn handle(&mut self, node: usize, input: Input<P>) {
+        if self.is_backlogged(node) {
+            self.nodes[node].held.push_back(input);
+            return;
+        }
         let now = self.local(node);
         let machine =
             self.nodes.get_mut(node).and_then(|host| host.process.as_mut()).and_then(P::machine);
@@ -200,6 +211,9 @@ impl<P: Process> Simulation<P> {
 
     /// Makes sure that the node is ticked at its deadline.
     pub(super) fn arm(&mut self, node: usize) {
+        if self.is_backlogged(node) {
+            return;
+        }
         let Some(deadline) = self.deadline(node) else {
             return;
         };

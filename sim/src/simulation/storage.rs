@@ -69,6 +69,11 @@ impl<P: Process> Simulation<P> {
         if let Some(result) = machine.map(|machine| machine.release(now, receipt)) {
             self.step(node, result);
         }
+        while !self.is_backlogged(node)
+            && let Some(input) = self.nodes[node].held.pop_front()
+        {
+            self.handle(node, input);
+        }
         self.arm(node);
     }
 
