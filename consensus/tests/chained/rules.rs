@@ -292,7 +292,7 @@ fn two_timeouts_of_a_round_that_vouch_for_other_highs_are_evidence() {
         };
         let accused = |outputs: &[Output]| {
             outputs.iter().find_map(|output| match output {
-                Output::Evidence(evidence) => Some((**evidence).clone()),
+                Output::Evidence(evidence) => Some(**evidence),
                 _ => None,
             })
         };
