@@ -98,7 +98,10 @@
 //! every signature is made in one place that only moves forward ([`signer`]), is durable before it
 //! leaves, and each protocol's rule about what may be voted for beside what one is locked on is
 //! argued for where it stands. Blocks are decided whenever messages between more than two thirds of the
-//! weight arrive within the (growing) timeouts.
+//! weight arrive within the (growing) timeouts; in chained protocols, also enough leaders in a row must
+//! be up. Of four validators with one down, that is never so in chained HotStuff, which needs four
+//! rounds in a row, unless each leads several
+//! ([`leader_rounds`](replica::config::Config::leader_rounds)).
 //!
 //! # Memory
 //!

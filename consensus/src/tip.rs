@@ -207,7 +207,8 @@ impl Tip {
         Ok(self)
     }
 
-    /// The tip after the next decided block, checked in full. `change` is the set of the height two
+    /// The tip after the next decided block, checked in full; the proof must be that block's own, not a
+    /// descendant's. `change` is the set of the height two
     /// later if executing the block changes it.
     ///
     /// # Errors

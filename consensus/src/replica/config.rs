@@ -20,7 +20,9 @@ pub const MAX_BLOCK_BYTES: usize = Block::MAX_BYTES - Certificate::MAX_BYTES - 1
 pub struct Config {
     /// How leaders follow each other. All validators must agree.
     pub schedule: LeaderSchedule,
-    /// How many rounds in a row each of them leads; at least 1. All validators must agree.
+    /// How many rounds in a row each of them leads; at least 1. All validators must agree. Chained
+    /// protocols decide nothing while no leaders of enough rounds in a row are up: with few
+    /// validators, let each lead 4.
     pub leader_rounds: u64,
     /// Elects leaders by VRF; the schedule's leads where nobody runs. HotPOKT only. All validators
     /// must agree.

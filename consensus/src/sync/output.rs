@@ -27,7 +27,10 @@ pub enum Output {
         request: RangeRequest,
     },
     /// The next block, verified: execute and commit it, then answer
-    /// [`Input::Applied`](super::Input::Applied).
+    /// [`Input::Applied`](super::Input::Applied). The replica may have decided it meanwhile, so a host
+    /// that has it answers at once. In chained protocols its proof may be of a descendant, from which
+    /// [`Tip::after`](crate::Tip::after) makes no tip: after Applied, [`Sync::tip`](super::Sync::tip)
+    /// is the one to advance the replica to.
     Apply(Box<DecidedBlock>),
     /// A peer sent what no honest one sends.
     Misbehaviour {
