@@ -104,6 +104,7 @@ fn config() -> Config {
         timeout_growth: 100,
         timeout_cap: Duration(TIMEOUT),
         resend: Duration(5 * DELTA),
+        delta: Duration(DELTA),
         max_drift: Duration(60_000),
         ..Config::default()
     }
