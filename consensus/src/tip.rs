@@ -208,8 +208,7 @@ impl Tip {
     }
 
     /// The tip after the next decided block, checked in full; the proof must be that block's own, not a
-    /// descendant's. `change` is the set of the height two
-    /// later if executing the block changes it.
+    /// descendant's. `change` is the set of the height two later if executing the block changes it.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! What one replica makes of candidacies, and of proposals and votes in a round whose leader is
 //! elected; each message crafted.
 
-use crate::common::lab::{Lab, prepared, proposals, refusals, votes};
+use crate::common::lab::{Lab, evidence, prepared, proposals, refusals, votes};
 use crate::common::{Setup, chain, config, identity, key, node_of, public, set, simulate, vrf};
 use pocket_consensus::election::SeedError;
 use pocket_consensus::replica::config::Config;
@@ -12,7 +12,7 @@ use pocket_consensus::{
 use pocket_sim::Plan;
 use pocket_types::block::Header;
 use pocket_types::candidacy::{Candidacy, CandidacyError, Claim, Election, Seed};
-use pocket_types::evidence::{Evidence, OffenceKind};
+use pocket_types::evidence::OffenceKind;
 use pocket_types::hash::{Domain, Hash};
 use pocket_types::id::ChainId;
 use pocket_types::key::{PublicKey, SecretKey, Signature};
@@ -73,14 +73,6 @@ fn announced(outputs: &[Output]) -> Vec<Candidacy> {
         _ => None,
     });
     sent.collect()
-}
-
-fn evidence(outputs: &[Output]) -> Vec<Evidence> {
-    let found = outputs.iter().filter_map(|output| match output {
-        Output::Evidence(evidence) => Some(**evidence),
-        _ => None,
-    });
-    found.collect()
 }
 
 fn builds(outputs: &[Output]) -> bool {

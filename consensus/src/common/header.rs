@@ -19,16 +19,14 @@ pub(crate) fn check(
     config: &Config,
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    check_size(block, config)?;
-    check_form(block, tip)?;
-    check_time(&block.header, config, now)?;
+    check_form(block, tip, config, now)?;
     check_proofs(&block.header, tip, protocol)
 }
 
 /// A block that a quorum vouches for: its time passed their clocks and its size their limits, so ours
 /// have no say.
 pub(crate) fn check_certified(block: &Block, tip: &Tip, protocol: Protocol) -> Result<(), Refusal> {
-    check_form(block, tip)?;
+    check_link(block, tip)?;
     check_proofs(&block.header, tip, protocol)
 }
 
@@ -46,16 +44,24 @@ pub(crate) fn check_size(block: &Block, config: &Config) -> Result<(), Refusal> 
     Ok(())
 }
 
-pub(crate) fn check_time(header: &Header, config: &Config, now: Timestamp) -> Result<(), Refusal> {
-    let latest = now.after(config.max_drift);
-    if header.time > latest {
-        return Err(Refusal::TimeAhead { got: header.time, latest });
+/// What costs no cryptography but hashing. Our clock is asked last: who is ahead of it is not charged.
+pub(crate) fn check_form(
+    block: &Block,
+    tip: &Tip,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    check_size(block, config)?;
+    check_link(block, tip)?;
+    let (got, latest) = (block.header.time, now.after(config.max_drift));
+    if got > latest {
+        return Err(Refusal::TimeAhead { got, latest });
     }
     Ok(())
 }
 
-/// What depends on nothing but the chain, and costs no signature.
-pub(crate) fn check_form(block: &Block, tip: &Tip) -> Result<(), Refusal> {
+/// How a block follows its parent, whatever our clock and limits.
+fn check_link(block: &Block, tip: &Tip) -> Result<(), Refusal> {
     let header = &block.header;
     let validators = tip.validators();
     let fields = [

@@ -338,14 +338,10 @@ impl Core {
                 Header { state_root, transactions_root, evidence_root, ..requested.clone() };
             finished == *header
         });
-        header::check_size(block, &self.config)
-            .and_then(|()| header::check_form(block, parent))
-            .and_then(|()| header::check_time(header, &self.config, now))
-            .and_then(|()| match ours {
-                true => Ok(()),
-                false => header::check_proofs(header, parent, self.protocol),
-            })
-            .map_err(ReplicaError::Built)?;
+        header::check_form(block, parent, &self.config, now).map_err(ReplicaError::Built)?;
+        if !ours {
+            header::check_proofs(header, parent, self.protocol).map_err(ReplicaError::Built)?;
+        }
         parent.electorate_of(change).map_err(ReplicaError::Set)
     }
 

@@ -12,6 +12,7 @@ use pocket_types::number::{Height, Round};
 use pocket_types::vote::{Phase, VoteData};
 
 use crate::chained::lab::{Lab, refusals};
+use crate::common::lab::evidence;
 
 /// A row of blocks, each on the certificate of the one before, in these rounds; rounds that are no
 /// successors have a Timeout QC that tells of the certificate before. All are voted for.
@@ -281,7 +282,7 @@ fn two_proposals_of_a_round_are_evidence() {
 
 #[test]
 fn two_timeouts_of_a_round_that_vouch_for_other_highs_are_evidence() {
-    fn evidence<P: Protocol>() {
+    fn accuses<P: Protocol>() {
         let mut lab = Lab::<P>::new();
         let blocks = row(&mut lab, &[0, 1]);
         let node = lab.others()[0];
@@ -290,21 +291,15 @@ fn two_timeouts_of_a_round_that_vouch_for_other_highs_are_evidence() {
             let message = lab.new_round(node, 4, Some(high), Some(qc));
             lab.hear(node, message)
         };
-        let accused = |outputs: &[Output]| {
-            outputs.iter().find_map(|output| match output {
-                Output::Evidence(evidence) => Some(**evidence),
-                _ => None,
-            })
-        };
-        assert_eq!(accused(&say(1)), None);
-        assert_eq!(accused(&say(1)), None, "who says it again");
-        let evidence = accused(&say(0)).expect("who says otherwise");
+        assert_eq!(evidence(&say(1)), []);
+        assert_eq!(evidence(&say(1)), [], "who says it again");
+        let [found] = evidence(&say(0))[..] else { panic!("who says otherwise") };
         let electorate = lab.replica.tip().validators().clone();
-        let offence = evidence.verify_by(crate::common::chain(), &electorate).unwrap();
+        let offence = found.verify_by(crate::common::chain(), &electorate).unwrap();
         assert_eq!(offence.offender, lab.setup.public(node));
     }
-    evidence::<Jolteon>();
-    evidence::<FastHotStuff>();
+    accuses::<Jolteon>();
+    accuses::<FastHotStuff>();
 }
 
 /// A block whose parent is missing is kept without most checks.

@@ -5,6 +5,7 @@ use pocket_consensus::replica::message::{Message, NewRound, Proposal};
 use pocket_consensus::{Input, Output, Record, Refusal, Replica, Tip, Verdict};
 use pocket_types::block::{Block, Header, VERSION, beacon};
 use pocket_types::codec::List;
+use pocket_types::evidence::Evidence;
 use pocket_types::hash::Hash;
 use pocket_types::id::BlockId;
 use pocket_types::machine::{Machine, Step};
@@ -264,6 +265,15 @@ pub fn refusals(outputs: &[Output]) -> Vec<(usize, Refusal)> {
         _ => None,
     });
     charged.collect()
+}
+
+/// The evidence among outputs.
+pub fn evidence(outputs: &[Output]) -> Vec<Evidence> {
+    let found = outputs.iter().filter_map(|output| match output {
+        Output::Evidence(evidence) => Some(**evidence),
+        _ => None,
+    });
+    found.collect()
 }
 
 /// The certificates broadcast among outputs.

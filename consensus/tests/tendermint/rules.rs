@@ -15,7 +15,9 @@ use pocket_types::number::{Duration, Height, Round, Timestamp};
 use pocket_types::validator::Electorate;
 use pocket_types::vote::{Certificate, Phase, Protocol, Vote, VoteData};
 
-use crate::common::{chain, config, finish, identity, key, node_of, public, set, state_root, vrf};
+use crate::common::{
+    chain, config, finish, identity, key, lab, node_of, public, set, state_root, vrf,
+};
 
 const NIL: BlockId = BlockId(Hash::ZERO);
 
@@ -252,10 +254,7 @@ fn decided(outputs: &[Output]) -> Vec<BlockId> {
 }
 
 fn evidence(outputs: &[Output]) -> Vec<(usize, Phase)> {
-    let found = outputs.iter().filter_map(|output| match output {
-        Output::Evidence(evidence) => Some(evidence.verify(chain()).unwrap()),
-        _ => None,
-    });
+    let found = lab::evidence(outputs).into_iter().map(|e| e.verify(chain()).unwrap());
     let phase = |kind| match kind {
         OffenceKind::Equivocation(phase) => Some(phase),
         _ => None,

@@ -211,9 +211,6 @@ impl<P: Process> Simulation<P> {
 
     /// Makes sure that the node is ticked at its deadline.
     pub(super) fn arm(&mut self, node: usize) {
-        if self.is_backlogged(node) {
-            return;
-        }
         let Some(deadline) = self.deadline(node) else {
             return;
         };
